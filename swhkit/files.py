@@ -1,0 +1,112 @@
+"""Durable files and locks: the few steps whose order keeps a promise after a crash.
+
+``flock`` locks end with their last holder, however it ends, and are inherited by children that get the descriptor:
+a lock that can be taken means that everyone who worked under it is gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from swhkit.errors import Busy
+
+
+def sync_file(path: Path) -> None:
+    """fsync a file's bytes."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_folder(path: Path) -> None:
+    """fsync a folder's entries (its names, not the files behind them)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace ``path`` by ``data`` so that after a crash it is the old file or the new one, whole."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+class FileLock:
+    """An exclusive ``flock`` on a file that is made when needed and never deleted while it may be in use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, to be passed on to children. Raises ``ValueError`` when the lock is not held."""
+        if self._fd is None:
+            raise ValueError(f"the lock {self.path} is not held")
+        return self._fd
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        except BaseException:
+            os.close(fd)
+            raise
+        self._fd = fd
+        return True
+
+    def acquire(self, timeout: float | None = None) -> None:
+        """Wait for the lock, at most ``timeout`` seconds. Raises ``Busy``."""
+        end = None if timeout is None else time.monotonic() + timeout
+        pause = 0.005
+        while not self.try_acquire():
+            if end is not None and time.monotonic() > end:
+                raise Busy(f"{self.path} is locked by another process since {timeout:.0f} s; try again later")
+            time.sleep(pause)
+            pause = min(pause * 2, 0.25)
+
+    def release(self) -> None:
+        """Let go; harmless when it is not held."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> FileLock:
+        if self._fd is None:
+            self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+@contextmanager
+def locked(path: Path, timeout: float | None = None) -> Iterator[FileLock]:
+    """Hold the lock at ``path`` for a block. Raises ``Busy`` after ``timeout`` seconds."""
+    lock = FileLock(path)
+    lock.acquire(timeout)
+    try:
+        yield lock
+    finally:
+        lock.release()

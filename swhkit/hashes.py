@@ -1,0 +1,82 @@
+"""The four digests of a content, in one pass, and git's object hash.
+
+``Hashes`` is what the catalog keeps of a content; ``Hasher`` computes it from chunks of any size in constant
+memory. Threads gain nothing below some 4 KB a piece: scale with processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+HashName = Literal["sha1", "sha1_git", "sha256", "blake2s256"]
+#: Length in bytes of each digest, in the order every table and record keeps.
+HASH_LENGTHS: dict[HashName, int] = {"sha1": 20, "sha1_git": 20, "sha256": 32, "blake2s256": 32}
+
+
+class Hashes(msgspec.Struct, frozen=True, gc=False):
+    """All four digests of one content (raw bytes) and its ``length`` in bytes."""
+
+    sha1: bytes
+    sha1_git: bytes
+    sha256: bytes
+    blake2s256: bytes
+    length: int
+
+
+def git_header(git_type: str, length: int) -> bytes:
+    """The header git hashes before a body: ``TYPE SP LENGTH NUL``."""
+    return b"%s %d\0" % (git_type.encode("ascii"), length)
+
+
+def git_digest(git_type: str, body: bytes) -> bytes:
+    """The 20-byte git object id of ``body``."""
+    digest = hashlib.sha1(git_header(git_type, len(body)))
+    digest.update(body)
+    return digest.digest()
+
+
+class Hasher:
+    """Digest chunks of one content of known ``length``.
+
+    Give ``sha1_git`` when it has been verified already (git's index-pack does): a seventh of the time is saved.
+    """
+
+    def __init__(self, length: int, sha1_git: bytes | None = None) -> None:
+        self._length, self._seen, self._known = length, 0, sha1_git
+        self._sha1, self._sha256 = hashlib.sha1(), hashlib.sha256()
+        self._blake2s256 = hashlib.blake2s(digest_size=32)
+        self._sha1_git = hashlib.sha1(git_header("blob", length)) if sha1_git is None else None
+
+    def update(self, chunk: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        self._seen += len(chunk)
+        self._sha1.update(chunk)
+        self._sha256.update(chunk)
+        self._blake2s256.update(chunk)
+        if self._sha1_git is not None:
+            self._sha1_git.update(chunk)
+
+    def finish(self) -> Hashes:
+        """The digests. Raises ``ValueError`` if fewer or more bytes came than announced."""
+        if self._seen != self._length:
+            raise ValueError(f"{self._length} bytes were announced, {self._seen} came")
+        sha1_git = self._known if self._sha1_git is None else self._sha1_git.digest()
+        assert sha1_git is not None
+        return Hashes(self._sha1.digest(), sha1_git, self._sha256.digest(), self._blake2s256.digest(), self._length)
+
+
+def hash_content(data: bytes) -> Hashes:
+    """All digests of a content in memory."""
+    return hash_chunks(len(data), (data,))
+
+
+def hash_chunks(length: int, chunks: Iterable[bytes]) -> Hashes:
+    """All digests of a content that comes in chunks, ``length`` bytes in all. Raises ``ValueError`` as ``Hasher``."""
+    hasher = Hasher(length)
+    for chunk in chunks:
+        hasher.update(chunk)
+    return hasher.finish()

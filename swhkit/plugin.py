@@ -1,0 +1,214 @@
+"""All that an author of a plugin imports: descriptions to return from hooks, and what a loader meets.
+
+A plugin is a module (or a loose ``.py`` file in ``plugins_dir``) with functions marked ``@hookimpl`` that return lists
+of descriptions; the core reads the configuration and puts the parts together. Plugins import nothing else of swhkit;
+backends may also import the modules that ``docs/writing-a-backend.md`` names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import msgspec
+import pluggy
+
+from swhkit.errors import (
+    ChildFailed,
+    ChildTimeout,
+    InvalidInput,
+    InvalidUrl,
+    LimitExceeded,
+    MissingProgram,
+    NotFound,
+    SwhkitError,
+    Unavailable,
+)
+from swhkit.git import Git
+from swhkit.model import (
+    Branch,
+    BranchType,
+    Bytes,
+    ByteSource,
+    Chunks,
+    Content,
+    Directory,
+    Entry,
+    ExtId,
+    ExtrinsicMetadata,
+    File,
+    Gap,
+    Item,
+    LoadStatus,
+    ObjectMetadata,
+    Outcome,
+    Pack,
+    Person,
+    Release,
+    Revision,
+    Skipped,
+    Snapshot,
+    Timestamp,
+    Visit,
+    VisitStatus,
+)
+from swhkit.net import Network, Target
+from swhkit.process import Completed, Runner
+from swhkit.swhid import Kind, ObjectId
+from swhkit.units import Duration, Secret, Size
+
+#: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
+PROJECT = "swhkit"
+GROUP = "swhkit.v1"
+
+#: Marks a function of a plugin as the implementation of the hook of its name.
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The configuration type of parts that take none."""
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """A part that a plugin can provide: a store, a catalog, a loader …
+
+    ``name`` is the word the configuration uses (for a loader: its visit type). ``factory`` is ``"module:callable"``,
+    imported only when the part is used; what it is called with stands at the hook. ``config`` is a frozen
+    ``msgspec.Struct`` type with ``forbid_unknown_fields=True``; its fields are the keys the YAML may have beside
+    ``backend``, its docstring and field defaults are what ``config show`` and ``init`` print.
+    """
+
+    name: str
+    summary: str
+    factory: str
+    config: type[msgspec.Struct] = NoConfig
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one visit may take: bytes (``max_content_size``: None is no limit; ``max_pack_size``), seconds
+    (``visit_time``)."""
+
+    max_content_size: Annotated[
+        Size | None,
+        msgspec.Meta(description="Contents of this size and more are recorded as skipped; null is no limit."),
+    ] = None
+    max_pack_size: Annotated[
+        Size, msgspec.Meta(description="A visit fails when more than this comes from an origin.")
+    ] = 4 << 30
+    visit_time: Annotated[
+        Duration, msgspec.Meta(description="A visit fails when it takes longer than this.")
+    ] = 6 * 3600.0
+
+
+class Progress(Protocol):
+    """Where a visit tells how far it is. Cheap; may be called from any thread."""
+
+    def __call__(self, phase: str, done: int = 0, total: int | None = None) -> None:
+        """``phase`` in the words of a person (``fetching``); ``total`` None when it is not known."""
+
+
+class VisitContext(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a loader has. It holds no store: what a loader yields is the only way in.
+
+    ``previous`` is the snapshot of the latest visit of this origin and type that has one (any status), else None.
+    ``missing``, ``read`` answer for the archive (``archive.md``: a content is held iff its bytes and its row are).
+    ``closed`` gives those of the given tips whose whole graph is known to be held: only they may be told to a
+    server as haves (held is not closed). ``likely_tips`` gives up to n closed tips of origins that may be relatives.
+    ``held_objects`` is a git ``objects`` folder with everything the archive holds, to be used as a git alternate,
+    or None when the object store has none (then nothing may be told as had). ``scratch`` is an empty folder on the
+    stage's file system that vanishes with the visit. ``runner`` starts children, ``network`` judges addresses.
+    """
+
+    url: str
+    visit_type: str
+    previous: Snapshot | None
+    previous_visit: Visit | None
+    missing: Callable[[Iterable[ObjectId]], set[ObjectId]]
+    read: Callable[[Iterable[ObjectId]], dict[ObjectId, bytes]]
+    closed: Callable[[Iterable[ObjectId]], set[ObjectId]]
+    likely_tips: Callable[[int], list[ObjectId]]
+    extids: Callable[[str, Iterable[bytes], int | None], list[ExtId]]
+    held_objects: Path | None
+    scratch: Path
+    runner: Runner
+    network: Network
+    limits: Limits
+    log: logging.Logger
+    progress: Progress
+
+
+#: What ``Loader.load`` returns: items in any order, one ``Snapshot`` last, and perhaps an ``Outcome``.
+Load = Generator[Item, None, Outcome | None]
+
+
+class Loader(Protocol):
+    """Turns one origin into objects. Made anew for each visit by its provider's factory."""
+
+    def load(self, context: VisitContext) -> Load:
+        """Yield what the origin holds.
+
+        Raise ``NotFound`` when the origin is not there, ``Unavailable`` when it does not answer or its answer
+        cannot be used, ``LimitExceeded`` beyond the limits. An exception after the snapshot was yielded makes the
+        visit ``partial`` if the snapshot's graph is complete. The generator is closed early when the visit is
+        cancelled: hold resources in ``with`` blocks.
+        """
+
+
+__all__ = [
+    "GROUP",
+    "PROJECT",
+    "Branch",
+    "BranchType",
+    "ByteSource",
+    "Bytes",
+    "ChildFailed",
+    "ChildTimeout",
+    "Chunks",
+    "Completed",
+    "Content",
+    "Directory",
+    "Duration",
+    "Entry",
+    "ExtId",
+    "ExtrinsicMetadata",
+    "File",
+    "Gap",
+    "Git",
+    "InvalidInput",
+    "InvalidUrl",
+    "Item",
+    "Kind",
+    "LimitExceeded",
+    "Limits",
+    "Load",
+    "LoadStatus",
+    "Loader",
+    "MissingProgram",
+    "Network",
+    "NoConfig",
+    "NotFound",
+    "ObjectId",
+    "ObjectMetadata",
+    "Outcome",
+    "Pack",
+    "Person",
+    "Progress",
+    "Provider",
+    "Release",
+    "Revision",
+    "Runner",
+    "Secret",
+    "Size",
+    "Skipped",
+    "Snapshot",
+    "SwhkitError",
+    "Target",
+    "Timestamp",
+    "Unavailable",
+    "Visit",
+    "VisitContext",
+    "VisitStatus",
+    "hookimpl",
+]
