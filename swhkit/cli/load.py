@@ -1,0 +1,165 @@
+"""``swhkit load``: visit origins now, in this process."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import click
+import msgspec
+
+from swhkit import assemble, visit
+from swhkit.archive import Archive
+from swhkit.cli.common import configuration, emit_json, json_option, open_archive
+from swhkit.cli.main import printable
+from swhkit.cli.progress import shown
+from swhkit.config import Configuration
+from swhkit.errors import InvalidInput
+from swhkit.model import VisitStatus
+from swhkit.net import Network, without_secret
+from swhkit.registry import Registry
+from swhkit.visit import Report
+
+_TERMINATED = 128 + signal.SIGTERM
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One visit that was asked for; ``guessed`` says that nobody named its type."""
+
+    url: str
+    visit_type: str
+    guessed: bool
+
+
+@click.command("load")
+@click.argument("urls", metavar="URL...", nargs=-1, required=True)
+@click.option(
+    "--type", "visit_type", metavar="TYPE", help="The visit type; guessed from the URL's form without it."
+)
+@click.option(
+    "--option", "options", metavar="K=JSON", multiple=True, help="A setting of the loader; may be repeated."
+)
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context, urls: tuple[str, ...], visit_type: str | None, options: tuple[str, ...], as_json: bool
+) -> int:
+    """Visit origins now and archive them.
+
+    URL is a repository's address or, here only, a path of this machine (its origin is then the file:// URL). All URLs
+    are checked before the first is visited. Exit codes: 0 all visits are full; 1 one failed or was not found; 3 none
+    failed, one is partial; 2 the request is wrong and nothing was visited.
+    """
+    found = configuration(ctx)
+    network = assemble.network(found.settings, from_cli=True)
+    requests = [_request(url, visit_type, network, found.registry) for url in urls]
+    settings = _options(options)
+    for request in requests:
+        assemble.make_loader(found, request.visit_type, settings)
+    archive = open_archive(ctx, write=True)
+    reports = []
+    try:
+        with _sigterm_cancels():
+            for request in requests:
+                if request.guessed:
+                    click.echo(
+                        f"{printable(without_secret(request.url))}: visit type {request.visit_type} (guessed)",
+                        err=True,
+                    )
+                reports.append(_visit(found, archive, request, network, settings))
+                if not as_json:
+                    click.echo(_line(reports[-1]))
+    except visit.Cancelled:
+        return _TERMINATED
+    finally:
+        if as_json:
+            emit_json([msgspec.to_builtins(report) for report in reports])
+    return _exit_code(reports)
+
+
+def _request(text: str, visit_type: str | None, network: Network, registry: Registry) -> Request:
+    target = network.check(_as_url(text))
+    chosen = visit_type or registry.visit_type(target.url)
+    if chosen is None:
+        known = ", ".join(sorted(registry.loaders()))
+        raise InvalidInput(
+            f"{without_secret(text)}: its form does not tell the visit type; name it with --type ({known})"
+        )
+    return Request(target.url, chosen, visit_type is None)
+
+
+def _as_url(text: str) -> str:
+    """A path that is there becomes absolute; everything else stays for the address policy to judge."""
+    if "://" in text or not text or "\0" in text:
+        return text
+    if Path(text).exists():
+        return str(Path(text).absolute())
+    if text.startswith(("/", "./", "../")):
+        raise InvalidInput(f"{text}: there is no such path")
+    return text
+
+
+def _options(options: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"--option {option}: expected KEY=JSON, such as --option retries=3")
+        settings[key] = value
+    return settings
+
+
+def _visit(
+    found: Configuration, archive: Archive, request: Request, network: Network, settings: dict[str, str]
+) -> Report:
+    loader = assemble.make_loader(found, request.visit_type, settings)
+    limits = found.settings.limits
+    with shown(without_secret(request.url)) as progress:
+        report = visit.run(
+            archive,
+            loader,
+            request.url,
+            request.visit_type,
+            network=network,
+            limits=limits,
+            progress=progress,
+        )
+    ended = archive.catalog.visit(report.origin, report.visit)
+    if ended is not None:
+        found.registry.visit_finished(ended, report)
+    return report
+
+
+def _line(report: Report) -> str:
+    """One visit for a person: what became of it, where it is, what is new."""
+    new = ", ".join(f"{count:,} {kind}" for kind, count in report.new.items() if count)
+    parts = [f"{report.status.value}, {report.load_status.value}", f"visit {report.visit} of {report.origin}"]
+    if report.snapshot:
+        parts.append(f"{report.snapshot} with {report.branches:,} branches; new: {new or 'nothing'}")
+    if report.error:
+        parts.append(report.error)
+    return printable(f"{': '.join(parts)} ({report.seconds:.1f} s)")
+
+
+def _exit_code(reports: list[Report]) -> int:
+    statuses = {report.status for report in reports}
+    if statuses & {VisitStatus.FAILED, VisitStatus.NOT_FOUND}:
+        return 1
+    return 3 if VisitStatus.PARTIAL in statuses else 0
+
+
+@contextmanager
+def _sigterm_cancels() -> Iterator[None]:
+    """SIGTERM ends the running visit as ``failed`` instead of leaving it to recovery."""
+
+    def cancel(_signal: int, _frame: FrameType | None) -> None:
+        raise visit.Cancelled
+
+    before = signal.signal(signal.SIGTERM, cancel)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

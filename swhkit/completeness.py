@@ -1,0 +1,168 @@
+"""Prove that the graph below a visit's heads is complete, and list the contents in it that have no row yet.
+
+Where the object store is a git directory, ``git rev-list`` walks (0.9 s for 277,000 objects); elsewhere
+``swhkit.closure`` does. Both stop at closed tips, and both excuse what is recorded: gaps of the origin, and contents
+that are skipped on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from swhkit import manifest, records
+from swhkit.archive import Archive
+from swhkit.batches import batched
+from swhkit.closure import Walk
+from swhkit.errors import ChildFailed, Incomplete
+from swhkit.model import ContentRow, Gap, Snapshot
+from swhkit.stage import Stage
+from swhkit.swhid import Kind, ObjectId
+
+_BATCH = 5_000
+_REV_LIST = (
+    "rev-list",
+    "--objects",
+    "--no-object-names",
+    "--filter=object:type=blob",
+    "--filter-provided-objects",
+    "--missing=print",
+    "--stdin",
+)
+
+
+def prove(
+    archive: Archive,
+    stage: Stage,
+    snapshot: Snapshot,
+    gaps: list[Gap],
+    known_tips: Iterable[ObjectId],
+    reached: Path,
+) -> None:
+    """Write the sha1_git of every content below ``snapshot`` that has no visible row to ``reached``, one hex a line.
+
+    ``known_tips`` are closed tips the loader was told of. Raises ``Incomplete`` naming the first object that is
+    neither staged nor held nor excused.
+    """
+    heads = _heads(archive, snapshot)
+    closed = archive.catalog.closed(heads)
+    open_heads = [head for head in heads if head not in closed]
+    with reached.open("wb") as output:
+        if not open_heads:
+            return
+        if archive.git_dir is not None:
+            absent = _with_git(archive, stage, open_heads, closed | set(known_tips), gaps, output)
+        else:
+            absent = _by_walking(archive, stage, open_heads, output)
+    _excuse(archive, stage, absent, gaps)
+
+
+def _heads(archive: Archive, snapshot: Snapshot) -> list[ObjectId]:
+    heads = list(dict.fromkeys(manifest.edges_of_snapshot(snapshot)))
+    if absent := archive.missing(head for head in heads if head.kind is Kind.SNAPSHOT):
+        raise Incomplete(f"the snapshot names {min(absent)}, which the archive does not hold")
+    return [head for head in heads if head.kind is not Kind.SNAPSHOT]
+
+
+def _with_git(
+    archive: Archive,
+    stage: Stage,
+    heads: list[ObjectId],
+    closed: set[ObjectId],
+    gaps: list[Gap],
+    reached: BinaryIO,
+) -> set[bytes]:
+    assert archive.git_dir is not None
+    git = stage.git((archive.git_dir / "objects",))
+    _check_types(heads, git.check(head.digest for head in heads))
+    _graft(stage, gaps)
+    tips = sorted(tip.hex for tip in closed if tip.kind in (Kind.REVISION, Kind.RELEASE))
+    lines = [*(head.hex for head in heads), *(f"^{hex}" for hex in tips)]
+    absent: set[bytes] = set()
+    try:
+        with git.start(*_REV_LIST) as child:
+            child.stdin.write("".join(f"{line}\n" for line in lines).encode("ascii"))
+            child.stdin.close()
+            _write_rowless(archive, _listed(child.stdout, absent), reached)
+            child.wait()
+    except ChildFailed as error:
+        raise Incomplete(f"the snapshot's graph is not complete: {_last_line(error.stderr)}") from None
+    return absent
+
+
+def _check_types(heads: list[ObjectId], found: Iterable[tuple[bytes, Kind | None, int]]) -> None:
+    for head, (_, kind, _) in zip(heads, found, strict=True):
+        if kind is None:
+            raise Incomplete(f"a branch names {head}, which the origin did not send and the archive lacks")
+        if kind is not head.kind:
+            raise Incomplete(f"a branch names {head}, but that object is a {kind.word}")
+
+
+def _graft(stage: Stage, gaps: list[Gap]) -> None:
+    """Tell git where history is cut: commits whose parents upstream does not have."""
+    cut = {gap.referrer.hex() for gap in gaps if gap.kind is Kind.REVISION and gap.referrer is not None}
+    if cut:
+        (stage.git_dir / "shallow").write_text("".join(f"{hex}\n" for hex in sorted(cut)), "ascii")
+
+
+def _listed(lines: Iterable[bytes], absent: set[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        if line.startswith(b"?"):
+            absent.add(bytes.fromhex(line[1:41].decode("ascii")))
+        else:
+            yield bytes.fromhex(line[:40].decode("ascii"))
+
+
+def _write_rowless(archive: Archive, contents: Iterable[bytes], reached: BinaryIO) -> None:
+    for batch in batched(contents, _BATCH):
+        rowless = archive.catalog.missing_contents(batch)
+        reached.writelines(b"%s\n" % digest.hex().encode() for digest in batch if digest in rowless)
+
+
+def _by_walking(archive: Archive, stage: Stage, heads: list[ObjectId], reached: BinaryIO) -> set[bytes]:
+    git = stage.git()
+
+    def read(ids: Iterable[ObjectId]) -> dict[ObjectId, bytes]:
+        wanted = list(ids)
+        staged = {id: b"".join(chunks) for id, _, chunks in git.read(id.digest for id in wanted)}
+        bodies = {id: staged[id] for id in wanted if id in staged}
+        return bodies | archive.objects.read(id for id in wanted if id not in bodies)
+
+    with Walk(stage.scratch, read, archive.catalog.closed) as walk:
+        walk.run(heads)
+        absent = {id.digest for id, _ in walk.absent()}
+        for batch in batched(walk.contents(), _BATCH):
+            rowless = archive.catalog.missing_contents(batch)
+            staged = {digest for digest, kind, _ in git.check(rowless) if kind is Kind.CONTENT}
+            unheld = archive.objects.missing(ObjectId(Kind.CONTENT, digest) for digest in rowless - staged)
+            nowhere = {id.digest for id in unheld}
+            absent |= nowhere
+            present = [digest for digest in batch if digest in rowless and digest not in nowhere]
+            reached.writelines(b"%s\n" % digest.hex().encode() for digest in present)
+    return absent
+
+
+def _excuse(archive: Archive, stage: Stage, absent: set[bytes], gaps: list[Gap]) -> None:
+    """Raise unless every absent object is a recorded gap or a content that is skipped on purpose."""
+    unexplained = absent - {gap.digest for gap in gaps}
+    unexplained -= {d for d, row in archive.catalog.contents(unexplained).items() if row.status == "absent"}
+    if unexplained:
+        unexplained -= set(_skipped_by_loader(stage))
+    if unexplained:
+        one = min(unexplained).hex()
+        raise Incomplete(
+            f"the snapshot needs object {one}, which the origin did not send and the archive lacks"
+        )
+
+
+def _skipped_by_loader(stage: Stage) -> Iterator[bytes]:
+    for log in stage.logs():
+        with log.open("rb") as file:
+            for record in records.read(file):
+                if isinstance(record, ContentRow) and record.status == "absent":
+                    yield record.sha1_git
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["git rev-list said nothing"])[-1]

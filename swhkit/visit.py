@@ -1,0 +1,323 @@
+"""Run one visit from open to published or failed. Every visit, by command, worker or test, goes through ``run``.
+
+The loader is a generator and has no store: what it yields is staged, sealed and published here, and whatever goes
+wrong leaves the archive as it was, with a visit that says why.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from swhkit import manifest
+from swhkit.archive import Archive
+from swhkit.errors import NotFound, SwhkitError, VisitError
+from swhkit.intake import Intake
+from swhkit.model import LoadStatus, Outcome, Snapshot, Visit, VisitStatus
+from swhkit.net import Network
+from swhkit.plugin import Limits, Loader, Progress, VisitContext
+from swhkit.process import without_secrets
+from swhkit.publish import drop, publish, recover
+from swhkit.seal import Verdict, seal
+from swhkit.stage import Stage, origin_lock
+from swhkit.storage import Publication
+from swhkit.swhid import ObjectId
+
+_LOG = logging.getLogger("swhkit.visit")
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a visit; the fields (and their order) are those of ``swhkit load --json``.
+
+    ``snapshot`` is a SWHID, ``new`` what the archive lacked before (kind in full words → count), ``seconds`` wall time.
+    """
+
+    origin: str
+    visit: int
+    visit_type: str
+    status: VisitStatus
+    load_status: LoadStatus
+    snapshot: str | None = None
+    branches: int = 0
+    new: dict[str, int] = {}
+    seconds: float = 0.0
+    error: str | None = None
+
+
+class Cancelled(BaseException):
+    """The visit is to end now (SIGTERM). Raised into ``run``, which ends the visit as ``failed`` and raises it again."""
+
+
+def no_progress(phase: str, done: int = 0, total: int | None = None) -> None:
+    """The ``Progress`` of those who do not look."""
+
+
+def origin_of(url: str) -> str:
+    """The URL an origin is known by: ``url`` without user name and password."""
+    parts = urlsplit(url)
+    if parts.scheme in ("", "file", "ssh") or "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def run(
+    archive: Archive,
+    loader: Loader,
+    url: str,
+    visit_type: str,
+    *,
+    network: Network,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    progress: Progress = no_progress,
+    date: datetime.datetime | None = None,
+) -> Report:
+    """Visit ``url`` once. Never raises for what the origin does: that is in the report.
+
+    Raises ``InvalidUrl`` (no visit is made), ``InvalidInput`` for a read-only archive, ``OSError`` and ``Corrupt``
+    when the archive itself is in trouble. Visits of one (origin, type) are serialised; the second is then uneventful.
+    """
+    _, _, root = archive.writer()
+    network.check(url)
+    recover(archive)
+    with origin_lock(root, origin_of(url), visit_type):
+        return _Run(archive, url, visit_type, network, limits, progress).run(loader, date)
+
+
+class _Run:
+    """One visit, in the order of its steps."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        url: str,
+        visit_type: str,
+        network: Network,
+        limits: Limits,
+        progress: Progress,
+    ) -> None:
+        self.archive, self.url, self.visit_type = archive, url, visit_type
+        self.origin = origin_of(url)
+        self.network, self.limits, self.progress = network, limits, progress
+        self.objects, self.catalog, self.root = archive.writer()
+        self.started = time.monotonic()
+        self.told: set[ObjectId] = set()
+
+    def run(self, loader: Loader, date: datetime.datetime | None) -> Report:
+        opened = date or datetime.datetime.now(datetime.UTC)
+        previous = self.catalog.latest_visit(self.origin, visit_type=self.visit_type, require_snapshot=True)
+        stage, visit = Stage.create(
+            self.root, lambda: self.catalog.open_visit(self.origin, self.visit_type, opened)
+        )
+        try:
+            self.catalog.update_visit(
+                self.origin, visit.number, VisitStatus.ONGOING, datetime.datetime.now(datetime.UTC)
+            )
+            return self._load(loader, stage, visit, previous)
+        except NotFound as error:
+            return self._fail(stage, visit, VisitStatus.NOT_FOUND, LoadStatus.UNEVENTFUL, str(error))
+        except SwhkitError as error:
+            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, str(error))
+        except OSError as error:
+            return self._fail(
+                stage,
+                visit,
+                VisitStatus.FAILED,
+                LoadStatus.FAILED,
+                f"{error.strerror or error} ({self.origin})",
+            )
+        except (KeyboardInterrupt, Cancelled):
+            self._fail(
+                stage,
+                visit,
+                VisitStatus.FAILED,
+                LoadStatus.FAILED,
+                "the visit was interrupted; nothing of it was kept",
+            )
+            raise
+        except Exception as error:  # noqa: BLE001 (a stranger's loader may raise anything)
+            _LOG.exception("the %s loader failed on %s", self.visit_type, self.origin)
+            reason = f"internal error of the {self.visit_type} loader: {type(error).__name__}: {error}"
+            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
+
+    def _load(self, loader: Loader, stage: Stage, visit: Visit, previous: Visit | None) -> Report:
+        runner = stage.runner.with_(deadline=time.monotonic() + self.limits.visit_time)
+        stage.runner = runner
+        before = self.catalog.snapshot(previous.snapshot) if previous and previous.snapshot else None
+        context = self._context(stage, before, previous)
+        intake = Intake(stage, self.archive.missing, self.limits.max_content_size, self.limits.max_pack_size)
+        try:
+            outcome, late = self._take_all(loader, context, intake)
+            snapshot = intake.snapshot
+            assert snapshot is not None
+            verdict = self._verdict(snapshot, intake, outcome, late, previous)
+            if self._nothing_new(intake, verdict, previous):
+                return self._uneventful(stage, visit, verdict)
+            intake.finish(stage.git)
+            sealed = seal(
+                self.archive, stage, intake, verdict,
+                known_tips=self.told, max_content_size=self.limits.max_content_size, tell=self._teller(),
+            )  # fmt: skip
+            self.progress("publishing")
+            new = publish(self.archive, stage, sealed)
+            return self._report(visit, verdict, new)
+        finally:
+            intake.close()
+
+    def _take_all(
+        self, loader: Loader, context: VisitContext, intake: Intake
+    ) -> tuple[Outcome, Exception | None]:
+        """Drain the loader. An exception after the snapshot is returned, not raised: the snapshot stands."""
+        self.progress("loading")
+        with closing(loader.load(context)) as items:
+            while True:
+                try:
+                    item = next(items)
+                except StopIteration as stop:
+                    if intake.snapshot is None:
+                        raise VisitError(f"the {self.visit_type} loader ended without a snapshot") from None
+                    return stop.value or Outcome(), None
+                except Exception as error:
+                    if intake.snapshot is None:
+                        raise
+                    return Outcome(), error
+                intake.take(item)
+
+    def _verdict(
+        self,
+        snapshot: Snapshot,
+        intake: Intake,
+        outcome: Outcome,
+        late: Exception | None,
+        previous: Visit | None,
+    ) -> Verdict:
+        status = outcome.status or (VisitStatus.PARTIAL if intake.gaps or late else VisitStatus.FULL)
+        if intake.gaps and status is VisitStatus.FULL:
+            status = VisitStatus.PARTIAL
+        same = previous is not None and previous.snapshot == manifest.object_id(snapshot).digest
+        uneventful = (same and intake.empty) or (previous is None and not snapshot.branches)
+        return Verdict(
+            snapshot=snapshot,
+            status=status,
+            load_status=outcome.load_status or (LoadStatus.UNEVENTFUL if uneventful else LoadStatus.EVENTFUL),
+            reason=outcome.reason or (str(late) if late else _gap_reason(intake)),
+        )
+
+    def _nothing_new(self, intake: Intake, verdict: Verdict, previous: Visit | None) -> bool:
+        """Whether the visit repeats a complete one: its graph was checked then and need not be again."""
+        return (
+            intake.empty
+            and previous is not None
+            and previous.status is VisitStatus.FULL
+            and verdict.status is VisitStatus.FULL
+            and previous.snapshot == manifest.object_id(verdict.snapshot).digest
+        )
+
+    def _uneventful(self, stage: Stage, visit: Visit, verdict: Verdict) -> Report:
+        now = datetime.datetime.now(datetime.UTC)
+        ended = Publication(status=verdict.status, date=now, snapshot=verdict.snapshot, reason=verdict.reason)
+        self.catalog.publish(self.origin, visit.number, ended)
+        stage.trash()
+        return self._report(visit, verdict, {})
+
+    def _context(self, stage: Stage, before: Snapshot | None, previous: Visit | None) -> VisitContext:
+        git_dir = self.archive.git_dir
+        return VisitContext(
+            url=self.url,
+            visit_type=self.visit_type,
+            previous=before,
+            previous_visit=previous,
+            missing=self.archive.missing,
+            read=self.archive.read,
+            closed=self._remembering(self.catalog.closed),
+            likely_tips=lambda limit: list(self._remember(self.catalog.likely_tips(self.origin, limit))),
+            extids=lambda type, values, version: self.catalog.extids(type, values, version),
+            held_objects=git_dir / "objects" if git_dir else None,
+            scratch=stage.scratch,
+            runner=stage.runner,
+            network=self.network,
+            limits=self.limits,
+            log=logging.getLogger(f"swhkit.loader.{self.visit_type}"),
+            progress=self.progress,
+        )
+
+    def _remembering(
+        self, closed: Callable[[Iterable[ObjectId]], set[ObjectId]]
+    ) -> Callable[[Iterable[ObjectId]], set[ObjectId]]:
+        def ask(ids: Iterable[ObjectId]) -> set[ObjectId]:
+            return set(self._remember(closed(ids)))
+
+        return ask
+
+    def _remember(self, tips: Iterable[ObjectId]) -> Iterable[ObjectId]:
+        found = list(tips)
+        self.told.update(found)
+        return found
+
+    def _teller(self) -> Callable[[str, int], None]:
+        done: dict[str, int] = {}
+
+        def tell(phase: str, more: int) -> None:
+            done[phase] = done.get(phase, 0) + more
+            self.progress(phase, done[phase])
+
+        return tell
+
+    def _fail(
+        self, stage: Stage, visit: Visit, status: VisitStatus, load_status: LoadStatus, reason: str
+    ) -> Report:
+        reason = without_secrets(reason)
+        drop(self.archive, stage, status, reason)
+        return self._end(visit, status, load_status, error=reason)
+
+    def _report(self, visit: Visit, verdict: Verdict, new: dict[str, int]) -> Report:
+        return self._end(
+            visit,
+            verdict.status,
+            verdict.load_status,
+            snapshot=str(manifest.object_id(verdict.snapshot)),
+            branches=len(verdict.snapshot.branches),
+            new=_KINDS_OF_NOTHING | new,
+            error=verdict.reason,
+        )
+
+    def _end(
+        self,
+        visit: Visit,
+        status: VisitStatus,
+        load_status: LoadStatus,
+        *,
+        snapshot: str | None = None,
+        branches: int = 0,
+        new: dict[str, int] | None = None,
+        error: str | None = None,
+    ) -> Report:
+        return Report(
+            origin=self.origin,
+            visit=visit.number,
+            visit_type=self.visit_type,
+            status=status,
+            load_status=load_status,
+            snapshot=snapshot,
+            branches=branches,
+            new=new or dict(_KINDS_OF_NOTHING),
+            seconds=round(time.monotonic() - self.started, 3),
+            error=error,
+        )
+
+
+_KINDS_OF_NOTHING = dict.fromkeys(
+    ("content", "skipped_content", "directory", "revision", "release", "snapshot"), 0
+)
+
+
+def _gap_reason(intake: Intake) -> str | None:
+    if not intake.gaps:
+        return None
+    more = f" (and {len(intake.gaps) - 1} more)" if len(intake.gaps) > 1 else ""
+    return f"{intake.gaps[0].reason}{more}"
