@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,15 +36,31 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
+def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Replace ``path`` by ``data``: it is the old file or the new one, whole, whoever else writes it at the same time.
+
+    ``durable``: also after power loss.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
 def write_durably(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data`` so that after a crash it is the old file or the new one, whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
+    """``write_whole``, durable on return."""
+    write_whole(path, data, durable=True)
 
 
 class FileLock:

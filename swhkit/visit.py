@@ -22,12 +22,12 @@ from swhkit.intake import Intake
 from swhkit.model import LoadStatus, Outcome, Snapshot, Visit, VisitStatus
 from swhkit.net import Network
 from swhkit.plugin import Limits, Loader, Progress, VisitContext
-from swhkit.process import without_secrets
 from swhkit.publish import drop, publish, recover
 from swhkit.seal import Verdict, seal
 from swhkit.stage import Stage, origin_lock
 from swhkit.storage import Publication
 from swhkit.swhid import ObjectId
+from swhkit.text import without_secrets
 
 _LOG = logging.getLogger("swhkit.visit")
 

@@ -1,0 +1,351 @@
+"""The git program, as swhkit uses it: always with our configuration, never with that of a user or a repository's owner.
+
+``Git`` runs git on one git directory (or on none) and reads objects in bulk through ``git cat-file``. Nothing here
+verifies hashes; who needs that hashes what comes (``swhkit.pack.walk``, the stores). Which protocols git may speak is
+said by the caller; without that it speaks none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import tempfile
+from binascii import hexlify, unhexlify
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from swhkit.errors import ChildFailed, Collision, Corrupt, InvalidInput, MissingProgram
+from swhkit.files import sync_file, sync_folder, write_whole
+from swhkit.model import Pack
+from swhkit.process import Child, Completed, Runner, find_program
+from swhkit.swhid import Kind, ObjectId
+
+#: The oldest git whose behaviour we know.
+OLDEST = (2, 39)
+#: What git may be allowed to speak; everything else (``ext``, ``fd``, any remote helper) never.
+PROTOCOLS = ("https", "http", "git", "ssh", "file")
+#: The largest piece of a body that is given at once, in bytes.
+PIECE = 1 << 20
+#: How many ids are handled at a time.
+_BLOCK = 4096
+
+_KINDS = {b"blob": Kind.CONTENT, b"tree": Kind.DIRECTORY, b"commit": Kind.REVISION, b"tag": Kind.RELEASE}
+#: Read by each git child through GIT_CONFIG_GLOBAL: unlike ``-c`` it also reaches the upload-pack at the other end of
+#: a local fetch (safe.directory is honoured from such a file only).
+_CONFIG = """\
+[safe]
+	directory = *
+[protocol]
+	allow = never
+	version = 2
+{protocols}[core]
+	hooksPath = /dev/null
+	attributesFile = /dev/null
+	excludesFile = /dev/null
+	fsmonitor = false
+	askPass = /bin/false
+	pager = cat
+	editor = /bin/false
+	sshCommand = ssh -oBatchMode=yes
+	fsync = objects,derived-metadata
+	commitGraph = false
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[fetch]
+	unpackLimit = 1
+	fsckObjects = false
+	writeCommitGraph = false
+	recurseSubmodules = false
+[receive]
+	unpackLimit = 1
+	fsckObjects = false
+	autogc = false
+[transfer]
+	unpackLimit = 1
+	fsckObjects = false
+	bundleURI = false
+[submodule]
+	recurse = false
+[http]
+	followRedirects = false
+	lowSpeedLimit = 1
+	lowSpeedTime = 300
+[credential]
+	helper =
+	interactive = never
+[pack]
+	writeReverseIndex = false
+[uploadpack]
+	allowFilter = false
+	advertiseBundleURIs = false
+[color]
+	ui = false
+"""
+
+
+def git_environment(home: Path, *, protocols: Collection[str] = ()) -> dict[str, str]:
+    """The environment of a git child that reads our configuration and no other.
+
+    Writes ``home/gitconfig-HASH`` unless it is there. ``protocols``: those of ``PROTOCOLS`` that git may speak.
+    """
+    unknown = sorted(set(protocols) - set(PROTOCOLS))
+    if unknown:
+        raise InvalidInput(f"git is not allowed to speak {', '.join(unknown)}; known: {', '.join(PROTOCOLS)}")
+    allowed = "".join(f'[protocol "{name}"]\n\tallow = always\n' for name in PROTOCOLS if name in protocols)
+    text = _CONFIG.format(protocols=allowed).encode("ascii")
+    config = home.absolute() / f"gitconfig-{hashlib.sha256(text).hexdigest()[:16]}"
+    if not config.exists():
+        write_whole(config, text)
+    return {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(config),
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "/bin/false",
+        "SSH_ASKPASS": "/bin/false",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_ADVICE": "0",
+        # A child without git directory must not find one above its working folder and obey its config.
+        "GIT_CEILING_DIRECTORIES": str(home.absolute().parent),
+        "LC_ALL": "C",
+    }
+
+
+def version() -> tuple[int, ...]:
+    """The numbers of the installed git, e.g. ``(2, 39, 5)``. Raises ``MissingProgram`` if there is none."""
+    return _version(find_program("git"))
+
+
+@lru_cache(maxsize=8)
+def _version(program: str) -> tuple[int, ...]:
+    with tempfile.TemporaryDirectory(prefix="swhkit-") as home:
+        text = Runner(Path(home)).run([program, "--version"], check=False, timeout=30).stdout
+    match = re.search(rb"version (\d+(?:\.\d+)*)", text)
+    return tuple(int(n) for n in match[1].split(b".")) if match else ()
+
+
+def require_git() -> None:
+    """Raise ``MissingProgram`` unless a git that is new enough is installed."""
+    found = version()
+    if found < OLDEST:
+        wanted, have = ".".join(map(str, OLDEST)), ".".join(map(str, found)) or "of unknown version"
+        raise MissingProgram(
+            f"git {wanted} or newer is needed, the installed one is {have}: install the package git"
+        )
+
+
+class Git:
+    """The git program on one git directory, or on none (``ls-remote``).
+
+    ``alternates``: ``objects`` folders whose objects are visible too. They are given in the environment of each
+    child, not in the repository, so that another ``Git`` on the same directory does not see them.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        git_dir: Path | None = None,
+        *,
+        alternates: Sequence[Path] = (),
+        object_directory: Path | None = None,
+        protocols: Collection[str] = (),
+    ) -> None:
+        require_git()
+        self.runner, self.git_dir = runner, None if git_dir is None else git_dir.absolute()
+        self.alternates = tuple(alternates)
+        self.environment = git_environment(runner.home, protocols=protocols)
+        if alternates:
+            self.environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = ":".join(
+                _quoted(p.absolute()) for p in alternates
+            )
+        if object_directory is not None:
+            self.environment["GIT_OBJECT_DIRECTORY"] = str(object_directory.absolute())
+
+    @classmethod
+    def init(
+        cls,
+        runner: Runner,
+        git_dir: Path,
+        *,
+        alternates: Sequence[Path] = (),
+        precious: bool = False,
+        protocols: Collection[str] = (),
+    ) -> Git:
+        """A bare SHA-1 repository without templates, hooks or refs, made unless it is there (then it is left as it is).
+
+        ``precious``: no git command may ever drop objects from it (``extensions.preciousObjects``), from the first
+        moment on: without it a stray ``git gc`` leaves nothing of a repository without refs.
+        """
+        # The files are written here, not by ``git init``: later versions choose other defaults (reftable, SHA-256).
+        if not (git_dir / "HEAD").exists():
+            git_dir.mkdir(parents=True, exist_ok=True)
+            form = f"[core]\n\trepositoryformatversion = {int(precious)}\n\tfilemode = true\n\tbare = true\n"
+            form += "[extensions]\n\tpreciousObjects = true\n" if precious else ""
+            write_whole(git_dir / "config", form.encode("ascii"), durable=precious)
+            for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags"):
+                (git_dir / folder).mkdir(parents=True, exist_ok=True)
+            write_whole(git_dir / "HEAD", b"ref: refs/heads/main\n", durable=precious)
+        return cls(runner, git_dir, alternates=alternates, protocols=protocols)
+
+    def run(
+        self,
+        *args: str | Path,
+        input: bytes | Iterable[bytes] | None = None,
+        check: bool = True,
+        timeout: float | None = None,
+        env: dict[str, str] | None = None,
+        max_output: int = 64 << 20,
+    ) -> Completed:
+        """Run ``git ARGS`` to its end; as ``Runner.run``."""
+        return self.runner.run(
+            self._argv(args),
+            input=input,
+            check=check,
+            timeout=timeout,
+            env={**self.environment, **(env or {})},
+            max_output=max_output,
+        )
+
+    @contextlib.contextmanager
+    def start(
+        self, *args: str | Path, env: dict[str, str] | None = None, stdin: bool = True
+    ) -> Iterator[Child]:
+        """A running ``git ARGS``; as ``Runner.start``."""
+        with self.runner.start(
+            self._argv(args), env={**self.environment, **(env or {})}, stdin=stdin
+        ) as child:
+            yield child
+
+    def list_objects(self) -> Iterator[tuple[ObjectId, int]]:
+        """All objects with their body lengths in bytes, each once, in no order.
+
+        Without ``alternates`` those of the directory alone. Objects that git finds but cannot read are left out.
+        Raises ``ChildFailed``.
+        """
+        with self.start(
+            "cat-file", "--batch-all-objects", "--batch-check", "--unordered", "--buffer", stdin=False
+        ) as child:
+            for line in child.stdout:
+                digest, kind, size = _parsed(line)
+                if kind is not None:
+                    yield ObjectId(kind, digest), size
+            child.wait()
+
+    def check(self, digests: Iterable[bytes]) -> Iterator[tuple[bytes, Kind | None, int]]:
+        """Kind and body length of each of ``digests``, in their order; ``None`` and -1 where it is missing.
+
+        ``digests`` is consumed in a thread. Raises ``ChildFailed``.
+        """
+        with self.start("cat-file", "--batch-check", "--buffer") as child:
+            child.feed(_lines(digests))
+            yield from map(_parsed, child.stdout)
+            child.wait()
+
+    def read(self, digests: Iterable[bytes] | None) -> Iterator[tuple[ObjectId, int, Iterator[bytes]]]:
+        """The bodies of ``digests`` in their order, or of all objects (None) in an order that is quick.
+
+        The third is the body in pieces of at most 1 MiB; it is good until the next object is asked for. Missing
+        ones are left out. Hashes are not verified. ``digests`` is consumed in a thread. Raises ``ChildFailed`` when
+        git dies, as it does at the first damaged object; an object whose bytes have not all come is never the end
+        of a normal return.
+        """
+        which = ("--batch-all-objects", "--unordered") if digests is None else ()
+        with self.start("cat-file", "--batch", "--buffer", *which, stdin=digests is not None) as child:
+            if digests is not None:
+                child.feed(_lines(digests))
+            out = child.stdout
+            while header := out.readline():
+                digest, kind, size = _parsed(header)
+                if kind is None:
+                    continue
+                id = ObjectId(kind, digest)
+                if size <= PIECE:
+                    body = out.read(size)
+                    if out.read(1) != b"\n":
+                        raise _cut(child)
+                    yield id, size, iter((body,))
+                else:
+                    pieces = _pieces(out, size, child)
+                    yield id, size, pieces
+                    for _ in pieces:  # what the taker has left
+                        pass
+            child.wait()
+
+    def index_pack(self, pack: Path) -> Pack:
+        """Index a pack with git (which hashes every object); pack and idx are durable on return.
+
+        Raises ``Corrupt`` if it is no sound, complete pack, ``Collision`` if the git directory holds another body
+        under one of its ids.
+        """
+        try:
+            self.run("index-pack", pack)
+        except ChildFailed as error:
+            if error.code < 0:  # killed, not refused
+                raise
+            last = (error.stderr.strip().splitlines() or ["(git said nothing)"])[-1]
+            kind = Collision if "COLLISION" in error.stderr else Corrupt
+            raise kind(f"git refuses the pack {pack.name}: {last}") from error
+        idx = pack.with_suffix(".idx")
+        sync_file(pack)
+        sync_file(idx)
+        sync_folder(pack.parent)
+        return Pack(path=pack, idx=idx)
+
+    def _argv(self, args: Sequence[str | Path]) -> list[str | Path]:
+        return ["git", *args] if self.git_dir is None else ["git", "--git-dir", self.git_dir, *args]
+
+
+def _quoted(path: Path) -> str:
+    """A path as an element of GIT_ALTERNATE_OBJECT_DIRECTORIES (git(1): colons separate, C-style quotes protect)."""
+    text = str(path)
+    if ":" not in text and "\n" not in text:
+        return text  # absolute, so it does not begin with a quote
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _lines(digests: Iterable[bytes]) -> Iterator[bytes]:
+    """Digests as ``cat-file`` takes them. A shorter one would be read as an abbreviation, or the name of a ref."""
+    digests = iter(digests)
+    while block := list(islice(digests, _BLOCK)):
+        for digest in block:
+            if len(digest) != 20:
+                raise InvalidInput(
+                    f"{digest.hex()!r} is no git object id: it has {len(digest)} bytes, not 20"
+                )
+        yield b"\n".join(map(hexlify, block)) + b"\n"
+
+
+def _parsed(line: bytes) -> tuple[bytes, Kind | None, int]:
+    """Digest, kind and size of a ``cat-file`` answer ``HEX TYPE SIZE``; None and -1 for ``HEX missing`` and the like."""
+    words = line.split()
+    try:
+        digest = unhexlify(words[0])
+        kind, size = (_KINDS[words[1]], int(words[2])) if len(words) == 3 else (None, -1)
+    except (ValueError, KeyError, IndexError):
+        digest, kind, size = b"", None, -1
+    if len(digest) != 20:
+        raise Corrupt(f"git cat-file said {line[:80]!r}, which names no SHA-1 object")
+    return digest, kind, size
+
+
+def _pieces(out: BinaryIO, size: int, child: Child) -> Iterator[bytes]:
+    while size:
+        piece = out.read(min(size, PIECE))
+        if not piece:
+            raise _cut(child)
+        size -= len(piece)
+        if not size and out.read(1) != b"\n":
+            raise _cut(child)
+        yield piece
+
+
+def _cut(child: Child) -> ChildFailed:
+    """The error for a body that ended early."""
+    code = child.wait()  # raises, as a rule
+    return ChildFailed(child.argv, code, f"{child.stderr()}\nan object ended before all its bytes had come")
