@@ -1,0 +1,76 @@
+"""What commands share: the configuration of this call, the archive it names, and JSON on stdout."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from swhkit import assemble, config
+from swhkit.archive import Archive
+from swhkit.config import Configuration, Settings
+from swhkit.registry import Registry
+
+_KEY = "swhkit.configuration"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(function: F) -> F:
+    """The option ``--json``; the command's parameter is ``as_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(
+        function
+    )
+
+
+def source(ctx: click.Context) -> config.Source:
+    """The configuration file of this call as nodes. Raises ``ConfigError``."""
+    named = ctx.find_root().params.get("config")
+    return config.read(config.find(named))
+
+
+def configuration(ctx: click.Context) -> Configuration:
+    """The configuration of this call, read once. Raises ``ConfigError``, ``PluginError``."""
+    meta = ctx.find_root().meta
+    if _KEY not in meta:
+        meta[_KEY] = config.decode(source(ctx))
+    found = meta[_KEY]
+    assert isinstance(found, Configuration)
+    return found
+
+
+def settings(ctx: click.Context) -> Settings:
+    """The settings of this call."""
+    return configuration(ctx).settings
+
+
+def registry(ctx: click.Context) -> Registry:
+    """The plugins of this call."""
+    return configuration(ctx).registry
+
+
+def open_archive(ctx: click.Context, *, write: bool, create: bool | None = None) -> Archive:
+    """The archive of this call, closed when the command ends. With ``write``, stores that are not there are made,
+    unless ``create`` says otherwise. Raises ``NotHeld`` if there is none."""
+    found = configuration(ctx)
+    make = write if create is None else create
+    archive = assemble.open_archive(found.settings, found.registry, write=write, create=make)
+    ctx.call_on_close(archive.close)
+    return archive
+
+
+def emit_json(value: object) -> None:
+    """Print one JSON document. Paths become texts, moments ISO 8601; what is no UTF-8 stays readable as escapes."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,263 @@
+"""The configuration: one YAML file, decoded into frozen structs, every key of which something reads.
+
+``load`` finds the file, loads the plugins it asks for, and gives a ``Configuration``; or raises one ``ConfigError``
+with a line for each thing that is wrong. Without a file everything has its default, relative to the current folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from swhkit.config.decode import Decoder, Special, node_of
+from swhkit.config.yamlsource import MAX_BYTES, Node, Problem, parse
+from swhkit.errors import ConfigError, PluginError
+from swhkit.net import When
+from swhkit.plugin import Limits, Provider
+from swhkit.registry import PartKind, Registry
+from swhkit.units import Listen, WebAddress
+
+#: The file that is read when none is named, and the variable that names one.
+FILE_NAME = "swhkit.yaml"
+VARIABLE = "SWHKIT_CONFIG"
+
+Scheme = Literal["https", "http", "git", "ssh", "svn", "svn+ssh", "rsync", "pserver", "bzr", "bzr+ssh", "ftp"]
+
+
+def _doc(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A provider chosen by the configuration, with its decoded ``config``; ``node`` is what was written."""
+
+    provider: Provider
+    config: msgspec.Struct
+    node: Node
+
+
+class PartOf(Special):
+    """A key whose value is ``{backend: NAME, …}``; the rest is decoded into the provider's config struct."""
+
+    def __init__(self, kind: PartKind, **standard: str) -> None:
+        self.kind: PartKind = kind
+        self.standard = standard
+
+    def default(self) -> Node:
+        return node_of(self.standard, "default")
+
+    def decode(self, decoder: Decoder, node: Node, path: str) -> object:
+        if node.value is None:
+            node = self.default()
+        if not isinstance(node.value, dict):
+            return decoder.problem(node, path, f"expected {{backend: NAME, …}}, such as {self.standard}")
+        backend = node.value.get("backend", Node(self.standard["backend"], node.place))
+        rest = Node({k: v for k, v in node.value.items() if k != "backend"}, node.place)
+        name = decoder.value(backend, str, f"{path}.backend")
+        if not isinstance(name, str):
+            return name
+        return _part(decoder, self.kind, name, rest, path, backend)
+
+
+class LoaderTable(Special):
+    """The key ``loaders``: visit types with what is decoded into their loader's config struct."""
+
+    def default(self) -> Node:
+        return Node({}, "default")
+
+    def decode(self, decoder: Decoder, node: Node, path: str) -> object:
+        if not isinstance(node.value, dict | None):
+            return decoder.problem(node, path, "expected the names of loaders with their settings below")
+        entries = (node.value or {}).items()
+        return {
+            name: _part(decoder, "loader", name, child, f"{path}.{name}", child) for name, child in entries
+        }
+
+
+def _part(decoder: Decoder, kind: PartKind, name: str, node: Node, path: str, named: Node) -> object:
+    registry = decoder.registry
+    if registry is None:
+        raise AssertionError("parts are decoded with a registry")
+    try:
+        provider = registry.provider(kind, name)
+    except PluginError as error:
+        return decoder.problem(named, path, str(error))
+    config = decoder.struct(node, provider.config, path)
+    return decoder.failed if config is None else Part(provider, config, node)
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the archive is kept."""
+
+    objects: Annotated[
+        Part,
+        PartOf("object store", backend="filesystem", path="archive/objects"),
+        _doc("The store of immutable objects: contents, directories, revisions, releases."),
+    ]
+    catalog: Annotated[
+        Part,
+        PartOf("catalog", backend="sqlite", path="archive/catalog.sqlite"),
+        _doc("What the archive knows: origins, visits, snapshots, digests of contents, metadata."),
+    ]
+    stage: Annotated[
+        Path,
+        _doc("A folder where the objects of running visits gather. Best on the file system of the objects."),
+    ] = Path("archive/stage")
+
+
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `swhkit serve` does."""
+
+    listen: Annotated[Listen, _doc("Where to listen; port 0 picks a free one.")] = "127.0.0.1:5080"
+    public_url: Annotated[
+        WebAddress | None,
+        _doc("The address clients use, if a proxy stands in front; links in answers begin with it."),
+    ] = None
+
+
+class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which addresses may be visited. `cli` means: only when typed at the shell."""
+
+    private_addresses: Annotated[
+        When, _doc("Hosts with loopback, link-local and private addresses: never, cli or always.")
+    ] = "cli"
+    schemes: Annotated[
+        tuple[Scheme, ...],
+        _doc("URL schemes of origins. ssh is allowed at the shell even when it is not listed."),
+    ] = ("https", "http", "git", "svn", "rsync", "pserver", "bzr", "ftp")
+    local_paths: Annotated[When, _doc("Origins that are paths of this machine: never, cli or always.")] = (
+        "cli"
+    )
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings. Paths are absolute once decoded."""
+
+    archive: ArchiveSettings
+    server: ServerSettings = ServerSettings()
+    network: NetworkSettings = NetworkSettings()
+    limits: Annotated[Limits, _doc("What one visit may take.")] = Limits()
+    loaders: Annotated[
+        dict[str, Part], LoaderTable(), _doc("Settings of loaders, by visit type; `--option` overrides them.")
+    ] = {}
+    plugins_dir: Annotated[
+        Path | None, _doc("A folder with plugins that are single .py files. Its code runs with your rights.")
+    ] = None
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """What was read: ``sources`` maps dotted keys to where they were written (all others are defaults); relative
+    paths were taken from ``base``."""
+
+    settings: Settings
+    sources: dict[str, str]
+    registry: Registry
+    file: Path | None
+    base: Path
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A configuration file (or none) as nodes, before anything is decoded."""
+
+    root: Node
+    problems: list[Problem]
+    file: Path | None
+    base: Path
+
+    def registry(self) -> Registry:
+        """The plugins of the installation and of ``plugins_dir``. Raises ``ConfigError`` if that key is wrong."""
+        entries = self.root.value if isinstance(self.root.value, dict) else {}
+        node = entries.get("plugins_dir")
+        decoder = Decoder(self.base)
+        folder = None if node is None or node.value is None else decoder.value(node, Path, "plugins_dir")
+        if node is None or not isinstance(folder, Path):
+            _raise(decoder.problems)
+            return Registry.load(None)
+        try:
+            return Registry.load(folder)
+        except PluginError as error:
+            raise ConfigError(str(Problem(node.place, "plugins_dir", str(error)))) from None
+
+
+def find(named: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file to read: the one named, that of ``SWHKIT_CONFIG``, ``./swhkit.yaml``, or None if there is none.
+
+    Raises ``ConfigError`` for a ``./swhkit.yaml`` of another user, which could make us run that user's plugins.
+    """
+    if named is not None:
+        return named
+    if environment.get(VARIABLE):
+        return Path(environment[VARIABLE])
+    here = Path(FILE_NAME)
+    if not here.exists():
+        return None
+    if here.stat().st_uid not in (0, os.geteuid()):
+        raise ConfigError(
+            f"{here}:1: the file belongs to another user; to trust it, name it with --config {here}"
+        )
+    return here
+
+
+def read(file: Path | None, environment: Mapping[str, str] = os.environ) -> Source:
+    """The nodes of a file; None is a configuration of defaults. Raises ``ConfigError`` if it cannot be read."""
+    if file is None:
+        return Source(Node(None, "default"), [], None, Path.cwd())
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{file}:1: the configuration cannot be read: {error.strerror}") from None
+    root, problems = parse(data, str(file), environment)
+    return Source(root, problems, file, file.absolute().parent)
+
+
+def decode(source: Source, registry: Registry | None = None) -> Configuration:
+    """Everything decoded. Raises ``ConfigError`` with one line for each problem."""
+    registry = source.registry() if registry is None else registry
+    decoder = Decoder(source.base, registry)
+    settings = decoder.struct(source.root, Settings)
+    _raise([*source.problems, *decoder.problems])
+    if settings is None:
+        raise AssertionError("settings that are not decoded have a problem")
+    return Configuration(settings, decoder.sources, registry, source.file, source.base)
+
+
+def load(named: Path | None = None, environment: Mapping[str, str] = os.environ) -> Configuration:
+    """Find, read and decode the configuration. Raises ``ConfigError``."""
+    return decode(read(find(named, environment), environment))
+
+
+def _raise(problems: list[Problem]) -> None:
+    """One error for all problems; of several about one key the first says it."""
+    first: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        first.setdefault((problem.place, problem.path), problem)
+    if first:
+        in_order = sorted(
+            first.values(), key=lambda p: int(f"0{p.place.rpartition(':')[2]}") if ":" in p.place else 0
+        )
+        raise ConfigError("\n".join(map(str, in_order)))
+
+
+__all__ = [
+    "FILE_NAME",
+    "VARIABLE",
+    "ArchiveSettings",
+    "Configuration",
+    "LoaderTable",
+    "NetworkSettings",
+    "Part",
+    "PartOf",
+    "ServerSettings",
+    "Settings",
+    "Source",
+    "decode",
+    "find",
+    "load",
+    "parse",
+    "read",
+]
