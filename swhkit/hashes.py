@@ -66,7 +66,9 @@ class Hasher:
             raise ValueError(f"{self._length} bytes were announced, {self._seen} came")
         sha1_git = self._known if self._sha1_git is None else self._sha1_git.digest()
         assert sha1_git is not None
-        return Hashes(self._sha1.digest(), sha1_git, self._sha256.digest(), self._blake2s256.digest(), self._length)
+        return Hashes(
+            self._sha1.digest(), sha1_git, self._sha256.digest(), self._blake2s256.digest(), self._length
+        )
 
 
 def hash_content(data: bytes) -> Hashes:

@@ -180,7 +180,9 @@ class ContentRow(msgspec.Struct, frozen=True, gc=False, tag="content", tag_field
     @classmethod
     def of(cls, hashes: Hashes, status: str = "visible", reason: str | None = None) -> ContentRow:
         """The row of digests just computed."""
-        return cls(hashes.sha1_git, hashes.sha1, hashes.sha256, hashes.blake2s256, hashes.length, status, reason)
+        return cls(
+            hashes.sha1_git, hashes.sha1, hashes.sha256, hashes.blake2s256, hashes.length, status, reason
+        )
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -224,7 +226,9 @@ class ExtId(msgspec.Struct, frozen=True, gc=False, tag="extid", tag_field="recor
         return ObjectId(self.kind, self.digest)
 
 
-class ExtrinsicMetadata(msgspec.Struct, frozen=True, tag="emd", tag_field="record", array_like=True, kw_only=True):
+class ExtrinsicMetadata(
+    msgspec.Struct, frozen=True, tag="emd", tag_field="record", array_like=True, kw_only=True
+):
     """Raw metadata about an object that comes from elsewhere (a forge, a registry).
 
     ``target`` and the context fields are SWHIDs as text (``path`` is bytes, ``visit`` an int, ``origin`` a URL);
@@ -339,5 +343,15 @@ class Outcome(msgspec.Struct, frozen=True):
 
 #: What a loader yields before its one ``Snapshot``.
 Item = (
-    Content | Directory | Revision | Release | Pack | Skipped | ExtId | ObjectMetadata | ExtrinsicMetadata | Gap | Snapshot
+    Content
+    | Directory
+    | Revision
+    | Release
+    | Pack
+    | Skipped
+    | ExtId
+    | ObjectMetadata
+    | ExtrinsicMetadata
+    | Gap
+    | Snapshot
 )

@@ -46,6 +46,9 @@ _NEVER = ("ext", "fd", "file")
 #: What before a single colon is a slip of the pen, not a host to reach by ssh.
 _SCHEME_WORDS = (*_PORTS, *_NEVER)
 
+#: Characters that stand for themselves in a URL's path (RFC 3986, section 3.3).
+_PATH_SAFE = "/~!$&'()*+,;=:@-._"
+
 
 class Target(msgspec.Struct, frozen=True):
     """A URL that was judged, in its parts.
@@ -141,7 +144,7 @@ class Network:
         """
         _check_text(url)
         if url.startswith("/"):
-            return self._local(Path(url).as_uri(), url)
+            return self._local("file://" + quote(os.fsencode(url), safe=_PATH_SAFE), url)
         scheme, separator, rest = url.partition("://")
         if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
             scheme, rest = "ssh", _from_scp(url)
@@ -267,7 +270,7 @@ def _from_scp(url: str) -> str:
         )
     if any(0xD800 <= ord(c) <= 0xDFFF for c in url):
         raise InvalidUrl(f"{_shown(url)}: the URL is not valid Unicode")
-    path = quote(match[2], safe="/~!$&'()*+,;=:@-._")
+    path = quote(match[2], safe=_PATH_SAFE)
     return f"{match[1]}/{path.removeprefix('/')}"
 
 

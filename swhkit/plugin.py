@@ -27,6 +27,8 @@ from swhkit.errors import (
     Unavailable,
 )
 from swhkit.git import Git
+from swhkit.hashes import Hashes, hash_chunks, hash_content
+from swhkit.manifest import object_id
 from swhkit.model import (
     Branch,
     BranchType,
@@ -113,7 +115,7 @@ class VisitContext(msgspec.Struct, frozen=True, kw_only=True):
     """All that a loader has. It holds no store: what a loader yields is the only way in.
 
     ``previous`` is the snapshot of the latest visit of this origin and type that has one (any status), else None.
-    ``missing``, ``read`` answer for the archive (``archive.md``: a content is held iff its bytes and its row are).
+    ``missing`` and ``read`` answer for the archive (a content is held iff its bytes and its row are).
     ``closed`` gives those of the given tips whose whole graph is known to be held: only they may be told to a
     server as haves (held is not closed). ``likely_tips`` gives up to n closed tips of origins that may be relatives.
     ``held_objects`` is a git ``objects`` folder with everything the archive holds, to be used as a git alternate,
@@ -176,6 +178,7 @@ __all__ = [
     "File",
     "Gap",
     "Git",
+    "Hashes",
     "InvalidInput",
     "InvalidUrl",
     "Item",
@@ -210,5 +213,8 @@ __all__ = [
     "Visit",
     "VisitContext",
     "VisitStatus",
+    "hash_chunks",
+    "hash_content",
     "hookimpl",
+    "object_id",
 ]

@@ -299,7 +299,9 @@ class CatalogReader(Protocol):
     def extids(self, type: str, values: Iterable[bytes], version: int | None = None) -> list[ExtId]:
         """External ids by value; all versions when ``version`` is None."""
 
-    def extids_of(self, targets: Iterable[ObjectId], type: str | None = None, version: int | None = None) -> list[ExtId]:
+    def extids_of(
+        self, targets: Iterable[ObjectId], type: str | None = None, version: int | None = None
+    ) -> list[ExtId]:
         """External ids by the object they name."""
 
     def extrinsic_metadata(

@@ -79,11 +79,13 @@ def run(
 ) -> Report:
     """Visit ``url`` once. Never raises for what the origin does: that is in the report.
 
+    The form of ``url`` is judged before anything is written; its addresses belong to the visit.
+
     Raises ``InvalidUrl`` (no visit is made), ``InvalidInput`` for a read-only archive, ``OSError`` and ``Corrupt``
     when the archive itself is in trouble. Visits of one (origin, type) are serialised; the second is then uneventful.
     """
     _, _, root = archive.writer()
-    network.check(url)
+    network.check(url, resolve=False)
     recover(archive)
     with origin_lock(root, origin_of(url), visit_type):
         return _Run(archive, url, visit_type, network, limits, progress).run(loader, date)
@@ -146,8 +148,8 @@ class _Run:
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
 
     def _load(self, loader: Loader, stage: Stage, visit: Visit, previous: Visit | None) -> Report:
-        runner = stage.runner.with_(deadline=time.monotonic() + self.limits.visit_time)
-        stage.runner = runner
+        self.network.check(self.url)  # now with its addresses: a name that does not resolve is a failed visit
+        stage.runner = stage.runner.with_(deadline=time.monotonic() + self.limits.visit_time)
         before = self.catalog.snapshot(previous.snapshot) if previous and previous.snapshot else None
         context = self._context(stage, before, previous)
         intake = Intake(stage, self.archive.missing, self.limits.max_content_size, self.limits.max_pack_size)

@@ -81,7 +81,7 @@ def command(
 
 
 def _request(text: str, visit_type: str | None, network: Network, registry: Registry) -> Request:
-    target = network.check(_as_url(text))
+    target = network.check(_as_url(text), resolve=False)
     chosen = visit_type or registry.visit_type(target.url)
     if chosen is None:
         known = ", ".join(sorted(registry.loaders()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from swhkit.plugin import Progress
@@ -33,5 +33,18 @@ def shown(title: str) -> Iterator[Progress]:
         def tell(phase: str, done: int = 0, total: int | None = None) -> None:
             count = f"{done:,}" + (f" of {total:,}" if total else "") if done else ""
             bar.update(task, description=f"{escape(title)}: {escape(phase)}", count=count)
+
+        yield tell
+
+
+@contextmanager
+def counting(title: str) -> Iterator[Callable[[str, int], None]]:
+    """As ``shown``, for work that tells how many more are done of each phase."""
+    done: dict[str, int] = {}
+    with shown(title) as progress:
+
+        def tell(phase: str, more: int) -> None:
+            done[phase] = done.get(phase, 0) + more
+            progress(phase, done[phase])
 
         yield tell

@@ -1,0 +1,61 @@
+"""``swhkit serve``: the web API of the archive, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from swhkit.archive import Archive
+from swhkit.cli.common import open_archive, settings
+from swhkit.errors import SwhkitError
+from swhkit.publish import recover
+from swhkit.units import parse_listen
+
+_log = logging.getLogger(__name__)
+
+
+@click.command("serve")
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.")
+@click.pass_context
+def command(ctx: click.Context, listen: str | None) -> None:
+    """Serve the web API.
+
+    Prints its URL once it takes connections. SIGTERM and Ctrl-C end it; requests under way have ten seconds.
+    """
+    host, port = _address(listen or settings(ctx).server.listen)
+    archive = open_archive(ctx, write=True, create=False)
+    if archive.writable:
+        _recover(archive)
+    _serve(archive, settings(ctx).server.public_url, host, port)
+
+
+def _address(text: str) -> tuple[str, int]:
+    try:
+        host, _, port = parse_listen(text).rpartition(":")
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--listen") from None
+    return host.strip("[]"), int(port)
+
+
+def _recover(archive: Archive) -> None:
+    """End what a dead load left. What can't be ended now does not keep anybody from reading."""
+    try:
+        for ended in recover(archive):
+            _log.warning("visit %d of %s had died; it is %s now", ended.number, ended.url, ended.status)
+    except SwhkitError as error:
+        _log.warning("dead visits could not be recovered: %s", error)
+
+
+def _serve(archive: Archive, public_url: str | None, host: str, port: int) -> None:
+    # aiohttp takes a while to import: only now.
+    from swhkit.api.app import make_app
+    from swhkit.api.server import run, serve
+
+    try:
+        run(serve(make_app(archive, public_url=public_url), host, port, click.echo))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise click.ClickException(
+            f"cannot listen on {host} port {port}: {reason}; --listen takes another address"
+        ) from None
