@@ -9,7 +9,6 @@ contents that are skipped on purpose. (``--missing=print`` would be quicker then
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from swhkit import manifest, records
@@ -38,9 +37,8 @@ def prove(
     snapshot: Snapshot,
     gaps: list[Gap],
     known_tips: Iterable[ObjectId],
-    reached: Path,
 ) -> None:
-    """Write the sha1_git of every content below ``snapshot`` that has no visible row to ``reached``, one hex a line.
+    """Write the sha1_git of every content below ``snapshot`` that has no visible row to ``stage.reached``.
 
     ``known_tips`` are closed tips the loader was told of. Raises ``Incomplete`` naming the first object that is
     neither staged nor held nor excused.
@@ -48,7 +46,7 @@ def prove(
     heads = _heads(archive, snapshot)
     closed = archive.catalog.closed(heads)
     open_heads = [head for head in heads if head not in closed]
-    with reached.open("wb") as output:
+    with stage.reached.open("wb") as output:
         if not open_heads:
             return
         if archive.git_dir is not None:

@@ -71,6 +71,11 @@ class FileLock:
         self._fd: int | None = None
 
     @property
+    def held(self) -> bool:
+        """Whether the lock is held through this object."""
+        return self._fd is not None
+
+    @property
     def fd(self) -> int:
         """The descriptor, to be passed on to children. Raises ``ValueError`` when the lock is not held."""
         if self._fd is None:

@@ -15,17 +15,18 @@ from pathlib import Path
 
 import msgspec
 
-from swhkit import manifest, records
+from swhkit import inventory, manifest, records
 from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.errors import SwhkitError
 from swhkit.files import locked, write_durably
 from swhkit.model import Gap, Snapshot, VisitStatus
-from swhkit.stage import Sealed, Stage, take_dead
+from swhkit.stage import Sealed, Stage, find_stage, take_dead
 from swhkit.storage import Added, Publication, Record
 from swhkit.swhid import Kind, ObjectId
 
 _BATCH = 10_000
+_PUBLISHING = "publishing"
 _LOG = logging.getLogger("swhkit.publish")
 #: Why a visit failed whose process died before its stage was sealed.
 INTERRUPTED = "the process that made this visit ended before the visit did; nothing of it was kept"
@@ -45,29 +46,61 @@ def publish(archive: Archive, stage: Stage, sealed: Sealed) -> dict[str, int]:
 
     Raises what the stores raise (``Collision``, ``OSError``); the stage then stays as it is.
     """
-    objects, catalog, root = archive.writer()
-    snapshot = manifest.parse_snapshot(sealed.snapshot)
-    snapshot_id = manifest.object_id(snapshot)
+    _, _, root = archive.writer()
     with locked(root / "publish.lock"):
-        new = _count_new(archive, stage)
-        fresh_snapshot = bool(catalog.missing_snapshots([snapshot_id.digest]))
-        if packs := stage.packs():
-            objects.adopt(packs)
-        added = catalog.add(_logged(stage, sealed))
-        catalog.publish(
-            stage.owner.url,
-            stage.owner.number,
-            Publication(
-                status=sealed.status,
-                date=datetime.datetime.now(datetime.UTC),
-                snapshot=snapshot,
-                reason=sealed.reason,
-                gaps=sealed.gaps,
-                closed=_tips(snapshot) if sealed.closed else (),
-                new={Kind(kind): count for kind, count in new.items()},
-            ),
-        )
+        _finish_interrupted(archive, root, stage.folder.name)
+        if not stage.folder.exists():  # another process has just ended it in our stead
+            stage.lock.release()
+            return {}
+        return _publish_alone(archive, stage, sealed, root / _PUBLISHING)
+
+
+def _finish_interrupted(archive: Archive, root: Path, own: str) -> None:
+    """End the stage whose publisher died in the middle before anything else is published.
+
+    What it had counted as new stays true only as long as nobody publishes in between.
+    """
+    try:
+        name = (root / _PUBLISHING).read_text("ascii")
+    except FileNotFoundError:
+        return
+    stage = find_stage(root, name)
+    if name == own or stage is None:
+        return
+    try:
+        sealed = stage.read_marker()
+        if sealed is not None:
+            _publish_alone(archive, stage, sealed, root / _PUBLISHING)
+    except SwhkitError as error:
+        _LOG.warning("visit %d of %s could not be recovered: %s", stage.owner.number, stage.owner.url, error)
+        (root / _PUBLISHING).unlink(missing_ok=True)
+
+
+def _publish_alone(archive: Archive, stage: Stage, sealed: Sealed, marker: Path) -> dict[str, int]:
+    """The steps of publishing; the caller holds the lock. ``marker`` names the stage while they last."""
+    objects, catalog, _ = archive.writer()
+    snapshot = manifest.parse_snapshot(sealed.snapshot)
+    write_durably(marker, stage.folder.name.encode("ascii"))
+    new = _count_new(archive, stage)
+    fresh_snapshot = bool(catalog.missing_snapshots([manifest.object_id(snapshot).digest]))
+    if packs := stage.packs():
+        objects.adopt(packs)
+    added = catalog.add(_logged(stage, sealed))
+    catalog.publish(
+        stage.owner.url,
+        stage.owner.number,
+        Publication(
+            status=sealed.status,
+            date=_now(),
+            snapshot=snapshot,
+            reason=sealed.reason,
+            gaps=sealed.gaps,
+            closed=_tips(snapshot) if sealed.closed else (),
+            new={Kind(kind): count for kind, count in new.items()},
+        ),
+    )
     stage.trash()
+    marker.unlink(missing_ok=True)
     return _report(new, added, fresh_snapshot)
 
 
@@ -124,18 +157,16 @@ def _count_new(archive: Archive, stage: Stage) -> dict[str, int]:
     if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
     counts: Counter[str] = Counter()
-    if stage.git_dir.exists():
-        for batch in batched(
-            (id for id, _ in stage.git().list_objects() if id.kind is not Kind.CONTENT), _BATCH
-        ):
-            counts.update(id.kind.value for id in archive.objects.missing(batch))
+    for batch in batched(inventory.entries(stage), _BATCH):
+        counts.update(id.kind.value for id in archive.objects.missing(batch))
     write_durably(path, msgspec.json.encode(counts))
     return dict(counts)
 
 
 def _logged(stage: Stage, sealed: Sealed) -> Iterator[Record]:
-    for name in sealed.logs:
-        yield from _facts(stage.folder / name)
+    for name in sealed.files:
+        if name.startswith("log-"):
+            yield from _facts(stage.folder / name)
 
 
 def _facts(path: Path) -> Iterator[Record]:

@@ -8,27 +8,22 @@ that the heads reach, minus the rows the catalog has; so bytes that a crash left
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from swhkit import digests, manifest, records
+from swhkit import digests, inventory, manifest, records
 from swhkit.archive import Archive
-from swhkit.batches import batched
 from swhkit.completeness import prove
-from swhkit.hashes import Hasher, hash_chunks
+from swhkit.hashes import Hasher
 from swhkit.intake import TOO_LARGE, Intake
-from swhkit.model import ContentRow, LoadStatus, Pack, PersonRow, Snapshot, VisitStatus
+from swhkit.model import ContentRow, LoadStatus, Pack, Snapshot, VisitStatus
 from swhkit.stage import Sealed, Stage, file_digest
-from swhkit.swhid import Kind, ObjectId
+from swhkit.swhid import ObjectId
 
 #: Told how far sealing is: phase, how many more are done.
 Tell = Callable[[str, int], None]
-_BATCH = 5_000
-_SUBTRACT = 1_000_000
-_REMEMBERED_PERSONS = 500_000
 #: Blobs from this size on are stored without delta when the visit's own pack is compressed (git's notation).
 _BIG_FILE = "64m"
 
@@ -59,15 +54,18 @@ def seal(
     """
     stage.git()
     tell("checking", 0)
-    reached = stage.folder / "reached"
     adopted = stage.packs()
     if intake.own is not None:
         _take_own(stage, intake.own)
-    prove(archive, stage, verdict.snapshot, intake.gaps, known_tips, reached)
+    with ThreadPoolExecutor(1, "inventory") as pool:  # git lists what there is while git walks what is needed
+        listing = pool.submit(inventory.take, archive, stage)
+        prove(archive, stage, verdict.snapshot, intake.gaps, known_tips)
+        listing.result()
     skipped = _skip_large(stage, adopted, max_content_size)
     if not skipped:
         _compress_own(stage, {pack.path.name for pack in adopted})
-    _digest(archive, stage, reached, skipped, tell)
+    inventory.add_unstaged(archive, stage, skipped)
+    _digest(archive, stage, tell)
     sealed = Sealed(
         status=verdict.status,
         load_status=verdict.load_status,
@@ -77,7 +75,7 @@ def seal(
         gaps=intake.gaps,
         closed=all(gap.digest is None for gap in intake.gaps),
         packs=[pack.path.stem for pack in stage.packs()],
-        logs={log.name: file_digest(log) for log in stage.logs()},
+        files={path.name: file_digest(path) for path in (*stage.logs(), stage.inventory)},
     )
     stage.write_marker(sealed)
     return sealed
@@ -126,24 +124,36 @@ def _skip_large(stage: Stage, adopted: list[Pack], limit: int | None) -> set[byt
     """
     if limit is None or not adopted:
         return set()
-    git = stage.git()
-    large = [id.digest for id, size in git.list_objects() if id.kind is Kind.CONTENT and size >= limit]
+    large = _take_from_wanted(stage, limit)
     if not large:
         return set()
+    git = stage.git()
     with (stage.folder / "log-skipped").open("wb") as log:
         for id, length, chunks in git.read(large):
             hasher = Hasher(length, sha1_git=id.digest)
             for chunk in chunks:
                 hasher.update(chunk)
             log.write(records.encode(ContentRow.of(hasher.finish(), "absent", TOO_LARGE)))
-    skipped = set(large)
-    name = _pack_objects(
-        stage, (f"{id.hex}\n".encode("ascii") for id, _ in git.list_objects() if id.digest not in skipped)
-    )
+    kept = (f"{id.hex}\n".encode("ascii") for id, _ in git.list_objects() if id.digest not in large)
+    name = _pack_objects(stage, kept)
     for pack in stage.packs():
         if pack.path.stem != name:
             _remove(pack)
-    return skipped
+    return large
+
+
+def _take_from_wanted(stage: Stage, limit: int) -> set[bytes]:
+    """Take the contents of ``limit`` bytes and more out of the list of those that get a row and stay."""
+    large: set[bytes] = set()
+    rest = stage.wanted.with_suffix(".rest")
+    with stage.wanted.open("rb") as lines, rest.open("wb") as kept:
+        for line in lines:
+            if int(line[41:]) >= limit:
+                large.add(bytes.fromhex(line[:40].decode("ascii")))
+            else:
+                kept.write(line)
+    rest.rename(stage.wanted)
+    return large
 
 
 def _remove(pack: Pack) -> None:
@@ -154,71 +164,11 @@ def _remove(pack: Pack) -> None:
 # -- digests -----------------------------------------------------------------------------------------------------
 
 
-def _digest(archive: Archive, stage: Stage, reached: Path, skipped: set[bytes], tell: Tell) -> None:
-    """Write a row for every content of the stage or below the heads that has none, and list the persons."""
-    wanted, people = stage.folder / "wanted", stage.folder / "people"
-    _list_stage(archive, stage, wanted, people)
-    _list_persons(stage, people)
-    _add_unstaged(archive, stage, reached, wanted, skipped)
+def _digest(archive: Archive, stage: Stage, tell: Tell) -> None:
+    """Write a row for everything in ``wanted``."""
     tell("hashing", 0)
     held = (archive.git_dir / "objects",) if archive.git_dir else ()
-    digests.digest(stage.git(held), wanted, stage.folder / "log-contents", lambda more: tell("hashing", more))
-    for path in (wanted, people, reached):
+    output = stage.folder / "log-contents"
+    digests.digest(stage.git(held), stage.wanted, output, lambda more: tell("hashing", more))
+    for path in (stage.wanted, *stage.folder.glob("reached*")):
         path.unlink()
-
-
-def _list_stage(archive: Archive, stage: Stage, wanted: Path, people: Path) -> None:
-    """One pass over the stage in pack order: contents without a row ("HEX SIZE" lines), revisions and releases."""
-    with wanted.open("wb") as contents, people.open("wb") as history:
-        for batch in batched(stage.git().list_objects(), _BATCH):
-            sizes = {id.digest: size for id, size in batch if id.kind is Kind.CONTENT}
-            rowless = archive.catalog.missing_contents(sizes)
-            contents.writelines(
-                b"%s %d\n" % (d.hex().encode(), size) for d, size in sizes.items() if d in rowless
-            )
-            history.writelines(id.digest for id, _ in batch if id.kind in (Kind.REVISION, Kind.RELEASE))
-
-
-def _list_persons(stage: Stage, people: Path) -> None:
-    seen: set[bytes] = set()
-    with people.open("rb") as ids, (stage.folder / "log-persons").open("wb") as log:
-        for id, _, chunks in stage.git().read(iter(lambda: ids.read(20), b"")):
-            for fullname in manifest.fullnames(id.kind, b"".join(chunks)):
-                if fullname not in seen:
-                    seen.add(fullname)
-                    log.write(records.encode(PersonRow(fullname)))
-            if len(seen) > _REMEMBERED_PERSONS:  # the catalog knows repeats; this only keeps the log short
-                seen.clear()
-
-
-def _add_unstaged(archive: Archive, stage: Stage, reached: Path, wanted: Path, skipped: set[bytes]) -> None:
-    """Contents that are reached and held, but have no row: what a crash between bytes and rows leaves."""
-    ids = (ObjectId(Kind.CONTENT, digest) for digest in _subtract(reached, wanted) if digest not in skipped)
-    for batch in batched(ids, _BATCH):
-        if archive.git_dir is not None:
-            with wanted.open("ab") as lines:
-                lines.writelines(
-                    b"%s %d\n" % (id.hex.encode(), n) for id, n in archive.objects.sizes(batch).items()
-                )
-        else:
-            with (stage.folder / "log-held").open("ab") as log:
-                records.write(log, _held_rows(archive, batch))
-
-
-def _held_rows(archive: Archive, batch: list[ObjectId]) -> Iterator[ContentRow]:
-    for id, size in archive.objects.sizes(batch).items():
-        yield ContentRow.of(hash_chunks(size, archive.objects.stream(id)))
-
-
-def _subtract(reached: Path, wanted: Path) -> Iterator[bytes]:
-    """Digests in ``reached`` that are not in ``wanted``; at most a million of the latter in memory at a time."""
-    left = reached
-    with wanted.open("rb") as lines:
-        while chunk := {line[:40] for line in islice(lines, _SUBTRACT)}:
-            rest = left.with_name("reached.rest")
-            with left.open("rb") as source, (target := rest.with_suffix(".tmp")).open("wb") as kept:
-                kept.writelines(line for line in source if line[:40] not in chunk)
-            target.rename(rest)
-            left = rest
-    with left.open("rb") as source:
-        yield from (bytes.fromhex(line[:40].decode("ascii")) for line in source)

@@ -6,10 +6,11 @@ descriptor, so a lock that can be taken means that all of them are gone. A stage
 
     visits/ID/lock  visit  sealed        the lock; whose visit it is; the marker with all that publishing needs
     visits/ID/git/                       a bare git repository: all packs of the visit
-    visits/ID/log-*                      record files (swhkit.records)
+    visits/ID/log-*  inventory           record files (swhkit.records); what there is (swhkit.inventory)
     visits/ID/scratch/  home/            the loader's folder; the HOME of children
     visits/ID.trash                      ended, being deleted
-    mutex  publish.lock  origins/        short critical sections; one publish at a time; one visit of an origin at a time
+    mutex  origins/                      short critical sections; one visit of an origin at a time
+    publish.lock  publishing             one publish at a time; the name of the stage it is at
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Owner(msgspec.Struct, frozen=True):
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """The marker of a sealed stage (the file ``sealed``): all that publishing needs beside the files it names.
 
-    ``snapshot`` is its manifest (body); ``logs`` maps record files to their SHA-256; ``packs`` are names without
-    ending; ``closed``: the graph below the snapshot has no gap.
+    ``snapshot`` is its manifest (body); ``files`` maps record files and the inventory to their SHA-256; ``packs``
+    are names without ending; ``closed``: the graph below the snapshot has no gap.
     """
 
     status: VisitStatus
@@ -60,7 +61,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[Gap]
     closed: bool
     packs: list[str]
-    logs: dict[str, str]
+    files: dict[str, str]
 
 
 class Stage:
@@ -72,7 +73,10 @@ class Stage:
         self.lock = lock
         self.scratch = folder / "scratch"
         self.git_dir = folder / "git"
-        self.runner = Runner(folder / "home", pass_fds=(lock.fd,))
+        self.wanted = folder / "wanted"  # contents to digest, a line "HEX SIZE" each
+        self.reached = folder / "reached"  # contents below the heads without a row, a hex each line
+        self.inventory = folder / "inventory"  # directories, revisions and releases (swhkit.inventory)
+        self.runner = Runner(folder / "home", pass_fds=(lock.fd,) if lock.held else ())
 
     @classmethod
     def create(cls, root: Path, open_visit: Callable[[], Visit]) -> tuple[Stage, Visit]:
@@ -140,8 +144,8 @@ class Stage:
         if self.pack_folder.exists():
             for folder in (self.pack_folder, self.pack_folder.parent, self.git_dir):
                 sync_folder(folder)
-        for log in self.logs():
-            sync_file(log)
+        for name in sealed.files:
+            sync_file(self.folder / name)
         write_durably(self.folder / "sealed", msgspec.json.encode(sealed))
         for folder in (self.folder, self.folder.parent, self.folder.parent.parent):
             sync_folder(folder)
@@ -168,7 +172,7 @@ class Stage:
         self.lock.release()
 
     def _verify(self, sealed: Sealed) -> None:
-        for name, digest in sealed.logs.items():
+        for name, digest in sealed.files.items():
             if not (self.folder / name).is_file() or file_digest(self.folder / name) != digest:
                 raise Corrupt(f"{self.folder / name} is missing or damaged; load {self.owner.url} again")
         for name in sealed.packs:
@@ -226,6 +230,13 @@ def take_dead(root: Path, while_counted: Callable[[set[tuple[str, int]]], None])
                 dead.append(Stage(folder, lock, owner))
         while_counted(known)
     return dead
+
+
+def find_stage(root: Path, name: str) -> Stage | None:
+    """The stage of that name, not locked; None if there is none. For a publisher that holds the publish lock."""
+    folder = root / _VISITS / name
+    owner = _owner(folder)
+    return None if owner is None else Stage(folder, FileLock(folder / "lock"), owner)
 
 
 def _owner(folder: Path) -> Owner | None:

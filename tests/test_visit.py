@@ -248,7 +248,7 @@ def test_a_loader_without_a_snapshot_or_with_items_after_it_fails(target: Archiv
 
 
 def test_a_branch_of_the_wrong_kind_is_refused(target: Archive) -> None:
-    items, snapshot = history()
+    items, _snapshot = history()
     revision = manifest.object_id(items[2]).digest  # type: ignore[arg-type]
     lie = Snapshot({b"x": Branch(BranchType.DIRECTORY, revision)})
     report = run(target, Yields(*items, lie))
@@ -403,6 +403,8 @@ with archive({kind!r}, Path({folder!r})) as target:
         loader = Yields(*items, snapshot)
     if where == "sealed":
         visit.publish = die
+    if where == "counted":
+        type(target.objects).adopt = die
     if where == "adopted":
         type(target.catalog).add = die
     if where == "rows":
@@ -417,7 +419,14 @@ with archive({kind!r}, Path({folder!r})) as target:
 @pytest.mark.parametrize("kind", ["filesystem", "sqlite"])
 @pytest.mark.parametrize(
     ("where", "status"),
-    [("loading", "failed"), ("sealed", "full"), ("adopted", "full"), ("rows", "full"), ("ended", "full")],
+    [
+        ("loading", "failed"),
+        ("sealed", "full"),
+        ("counted", "full"),
+        ("adopted", "full"),
+        ("rows", "full"),
+        ("ended", "full"),
+    ],
 )
 def test_a_killed_visit_is_recovered_to_the_same_end(
     kind: str, where: str, status: str, tmp_path: Path
@@ -447,6 +456,31 @@ def test_a_killed_visit_is_recovered_to_the_same_end(
         again = run(target, Yields(*items, snapshot))
         assert again.status == "full"
         assert unheld(target, parse_core(str(again.snapshot)).digest, tmp_path / "walk") == set()
+
+
+@pytest.mark.parametrize("kind", ["filesystem", "sqlite"])
+@pytest.mark.parametrize("where", ["counted", "adopted", "rows"])
+def test_a_publisher_that_died_is_ended_before_the_next_one_publishes(
+    kind: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was in the middle of a visit meanwhile counts what is new exactly, though it did not recover first."""
+    items, snapshot = history()
+
+    class Late(Yields):
+        def load(self, context: VisitContext) -> Load:
+            script = CRASH.format(paths=sys.path, where=where, kind=kind, folder=str(tmp_path))
+            died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+            assert died.returncode == -signal.SIGKILL, died.stderr
+            return (yield from super().load(context))
+
+    with archive(kind, tmp_path) as target:
+        report = run(target, Late(*items, snapshot), "file:///another/repo")
+        assert report.status == "full"
+        assert [visit.status for visit in (target.catalog.visit(URL, 1),) if visit] == ["full"]
+        counters = target.catalog.counters()
+        assert [counters[k] for k in ("content", "directory", "revision", "release", "snapshot")] == [1] * 5
+        assert staged(target) == []
+        assert recover(target) == []
 
 
 def test_recovery_leaves_living_stages_alone(target: Archive) -> None:
