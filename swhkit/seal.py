@@ -68,7 +68,6 @@ def seal(
     _digest(archive, stage, tell)
     sealed = Sealed(
         status=verdict.status,
-        load_status=verdict.load_status,
         reason=verdict.reason,
         date=datetime.datetime.now(datetime.UTC),
         snapshot=manifest.encode(verdict.snapshot),

@@ -30,7 +30,7 @@ from swhkit import pack as packs
 from swhkit.errors import Corrupt
 from swhkit.files import FileLock, locked, sync_file, sync_folder, write_durably
 from swhkit.git import Git
-from swhkit.model import Gap, LoadStatus, Pack, Visit, VisitStatus
+from swhkit.model import Gap, Pack, Visit, VisitStatus
 from swhkit.process import Runner
 
 _MUTEX = "mutex"
@@ -54,7 +54,6 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     status: VisitStatus
-    load_status: LoadStatus
     reason: str | None
     date: datetime.datetime
     snapshot: bytes

@@ -167,6 +167,12 @@ class _Run:
             )  # fmt: skip
             self.progress("publishing")
             new = publish(self.archive, stage, sealed)
+            if (
+                outcome.load_status is None
+                and not any(new.values())
+                and self._same(verdict.snapshot, previous)
+            ):
+                verdict = msgspec.structs.replace(verdict, load_status=LoadStatus.UNEVENTFUL)
             return self._report(visit, verdict, new)
         finally:
             intake.close()
@@ -201,8 +207,9 @@ class _Run:
         status = outcome.status or (VisitStatus.PARTIAL if intake.gaps or late else VisitStatus.FULL)
         if intake.gaps and status is VisitStatus.FULL:
             status = VisitStatus.PARTIAL
-        same = previous is not None and previous.snapshot == manifest.object_id(snapshot).digest
-        uneventful = (same and intake.empty) or (previous is None and not snapshot.branches)
+        uneventful = (self._same(snapshot, previous) and intake.empty) or (
+            previous is None and not snapshot.branches
+        )
         return Verdict(
             snapshot=snapshot,
             status=status,
@@ -211,14 +218,23 @@ class _Run:
         )
 
     def _nothing_new(self, intake: Intake, verdict: Verdict, previous: Visit | None) -> bool:
-        """Whether the visit repeats a complete one: its graph was checked then and need not be again."""
+        """Whether the visit repeats a complete one: its graph was checked then and need not be again.
+
+        Unless something below it turned out to be lost: its tips are then no longer closed.
+        """
+        tips = set(manifest.edges_of_snapshot(verdict.snapshot))
         return (
             intake.empty
             and previous is not None
             and previous.status is VisitStatus.FULL
             and verdict.status is VisitStatus.FULL
-            and previous.snapshot == manifest.object_id(verdict.snapshot).digest
+            and self._same(verdict.snapshot, previous)
+            and self.catalog.closed(tips) == tips
         )
+
+    @staticmethod
+    def _same(snapshot: Snapshot, previous: Visit | None) -> bool:
+        return previous is not None and previous.snapshot == manifest.object_id(snapshot).digest
 
     def _uneventful(self, stage: Stage, visit: Visit, verdict: Verdict) -> Report:
         now = datetime.datetime.now(datetime.UTC)

@@ -141,7 +141,7 @@ def test_the_same_again_is_uneventful_and_changes_nothing(target: Archive) -> No
         (2, "full", {0}),
         (3, "full", {0}),
     ]
-    assert third.load_status == "uneventful"
+    assert (second.load_status, third.load_status) == ("uneventful", "uneventful")
     assert target.catalog.counters() == before | {"origin_visit": 3}
 
 
@@ -507,3 +507,45 @@ def test_a_damaged_log_of_a_sealed_stage_is_never_published(tmp_path: Path) -> N
         assert ended.status == "failed"
         assert "damaged" in (ended.reason or "")
         assert target.catalog.counters()["snapshot"] == 0
+
+
+BIG = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from archives import archive, shell
+from test_visit import Yields, URL
+from swhkit import manifest, visit
+from swhkit.model import *
+from swhkit.hashes import hash_content
+MIB = 1 << 20
+class Many(Yields):
+    def load(self, context):
+        zeros = bytes(MIB)
+        yield Content(Chunks(300 * MIB, (zeros for _ in range(300))))
+        entries = []
+        for number in range(30_000):
+            data = b"%d" % number * 50
+            yield Content(Bytes(data))
+            entries.append(Entry(b"%06d" % number, "file", hash_content(data).sha1_git, 0o100644))
+        root = Directory(tuple(entries))
+        yield root
+        yield Snapshot({{b"HEAD": Branch(BranchType.DIRECTORY, manifest.object_id(root).digest)}})
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return max(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM"))
+with archive("filesystem", Path({folder!r})) as target:
+    before = anonymous()
+    report = visit.run(target, Many(), URL, "git", network=shell())
+    print(report.status.value, report.new["content"], anonymous())
+"""
+
+
+def test_a_large_visit_takes_bounded_memory(tmp_path: Path) -> None:
+    """The most memory our own process ever had, code and interpreter included, stays below 256 MiB."""
+    script = BIG.format(paths=sys.path, folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    status, contents, peak = done.stdout.split()
+    assert (status, contents) == ("full", "30001")
+    assert int(peak) < 256, f"{peak} MiB"
