@@ -13,7 +13,6 @@ from swhkit.cli.common import emit_json, json_option, open_archive
 from swhkit.cli.main import printable
 from swhkit.cli.progress import counting
 from swhkit.errors import InvalidInput
-from swhkit.publish import recover
 from swhkit.units import parse_duration
 
 _FOUND, _OUT_OF_TIME = 1, 4
@@ -30,12 +29,11 @@ def command(ctx: click.Context, full: bool, budget: str | None, as_json: bool) -
     """Verify the archive.
 
     Without --full the containers are looked at: checksums and structure. Exit codes: 0 nothing is wrong; 1 something
-    is: each finding names object, file and origins, and what to do; 4 the budget ended first (the place is kept).
+    is: each finding names object, file and origins, and what to do (origins when the check has come to its end); 4 the
+    budget ended first (the place is kept). Nothing is changed.
     """
     seconds = _seconds(budget, full)
     archive = open_archive(ctx, write=True, create=False)
-    if archive.writable:
-        recover(archive)
     with tempfile.TemporaryDirectory(prefix="swhkit-check-") as scratch, counting("check") as tell:
         verdict = check(archive, Path(scratch), full=full, budget=seconds, tell=tell)
     if as_json:
@@ -66,12 +64,13 @@ def _print(verdict: Verdict, full: bool) -> None:
     depth = (
         f"full check ({looked or 'nothing to read'})" if full else "quick check (--full reads every object)"
     )
+    count = len(verdict.problems) + verdict.more
+    found = f"{count:,} finding{'s' * (count != 1)}" if count else "nothing is wrong"
+    if verdict.more:
+        found += f", of which {verdict.more:,} are not listed"
     if not verdict.complete:
-        click.echo(f"{depth}: the budget ended first; run it again to go on from here")
-    elif verdict.problems:
-        click.echo(f"{depth}: {len(verdict.problems)} findings")
-    else:
-        click.echo(f"{depth}: nothing is wrong")
+        found += " so far; the budget ended first: run it again to go on from here"
+    click.echo(f"{depth}: {found}")
 
 
 def _lines(problem: Problem) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import click
 import msgspec
 
 from swhkit.cli.common import emit_json, json_option, open_archive
 from swhkit.cli.progress import counting
 from swhkit.publish import recover
-from swhkit.reindex import reindex
+from swhkit.reindex import Reindexed, reindex
 
 
 @click.command("reindex")
@@ -17,19 +20,30 @@ from swhkit.reindex import reindex
 def command(ctx: click.Context, as_json: bool) -> None:
     """Rebuild what can be derived from the objects.
 
-    Content rows, persons and counters. Rows whose bytes are not held are removed. Origins and visits cannot be
+    Content rows, persons and counters. Rows whose bytes are not held are removed, and snapshots below which something
+    is lost are no longer trusted: the next visit of their origins fetches it again. Origins and visits cannot be
     derived: keep copies of the catalog.
     """
     archive = open_archive(ctx, write=True, create=False)
     archive.writer()
     recover(archive)
-    with counting("reindex") as tell:
-        done = reindex(archive, tell)
+    with tempfile.TemporaryDirectory(prefix="swhkit-reindex-") as scratch, counting("reindex") as tell:
+        done = reindex(archive, Path(scratch), tell)
     if as_json:
         emit_json(msgspec.to_builtins(done))
-        return
+    else:
+        _print(done)
+
+
+def _print(done: Reindexed) -> None:
     click.echo(
         f"content rows: {done.added:,} added, {done.corrected:,} corrected, {done.removed:,} removed; "
-        f"{done.persons:,} persons added; {done.damaged:,} damaged objects passed over"
-        + (" (see `swhkit check --full`)" if done.damaged else "")
+        f"{done.persons:,} persons added"
     )
+    if done.damaged:
+        click.echo(f"{done.damaged:,} damaged objects passed over; `swhkit check --full` names them")
+    if done.distrusted:
+        click.echo(
+            f"{done.distrusted:,} snapshots lack something: load their origins again "
+            "(`swhkit check --full` names them)"
+        )

@@ -1,0 +1,37 @@
+"""Stores in memory: what the contracts are read against, and what tests of other parts run on.
+
+Everything is gone with the process, and nothing is shared with another one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from swhkit.plugin import NoConfig, Provider, hookimpl
+from swhkit.storage import Catalog, ObjectStore
+
+
+@hookimpl
+def swhkit_object_stores() -> list[Provider]:
+    """The object store ``memory``."""
+    return [Provider("memory", "objects in memory, for tests", "swhkit_memory:open_objects", NoConfig)]
+
+
+@hookimpl
+def swhkit_catalogs() -> list[Provider]:
+    """The catalog ``memory``."""
+    return [Provider("memory", "a catalog in memory, for tests", "swhkit_memory:open_catalog", NoConfig)]
+
+
+def open_objects(config: msgspec.Struct, create: bool) -> ObjectStore:  # noqa: ARG001 - the signature is the hook's
+    """A new, empty object store; there is never one to be found."""
+    from swhkit_memory.objects import MemoryObjects
+
+    return MemoryObjects()
+
+
+def open_catalog(config: msgspec.Struct, create: bool) -> Catalog:  # noqa: ARG001 - the signature is the hook's
+    """A new, empty catalog; there is never one to be found."""
+    from swhkit_memory.catalog import MemoryCatalog
+
+    return MemoryCatalog()

@@ -1,0 +1,62 @@
+"""What the tables share: the database, moments, kinds, and counting inside a transaction."""
+
+from __future__ import annotations
+
+import datetime
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from swhkit.errors import Corrupt
+from swhkit_sqlite.connection import Database
+
+T = TypeVar("T")
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+_LARGEST = (1 << 63) - 1
+
+
+class Tables:
+    """Base of the parts of the catalog."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def _all(self, make: Callable[..., T], sql: str, parameters: Sequence[object]) -> list[T]:
+        """``make(*row)`` for each row. What cannot be made into a value is a damaged row: ``Corrupt``."""
+        with self._db.reading() as connection:
+            rows = connection.execute(sql, parameters).fetchall()
+        try:
+            return [make(*row) for row in rows]
+        except (ValueError, TypeError, OverflowError, AttributeError) as error:
+            raise Corrupt(f"a row of {self._db.path} is damaged ({error}): run `swhkit check`") from error
+
+
+def count(connection: sqlite3.Connection, name: str, by: int) -> int:
+    """Move a counter in the caller's transaction; returns ``by``."""
+    if by:
+        connection.execute("UPDATE counter SET value = value + ? WHERE name = ?", (by, name))
+    return by
+
+
+def to_microseconds(date: datetime.datetime) -> int:
+    """Microseconds since 1970 UTC, exactly. Raises ``ValueError`` for a moment without time zone."""
+    if date.tzinfo is None:
+        raise ValueError(f"{date} has no time zone")
+    return (date - _EPOCH) // _MICROSECOND
+
+
+def to_date(microseconds: int) -> datetime.datetime:
+    """The moment in UTC."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def clipped(number: int) -> int:
+    """An integer that SQLite can take: one beyond 64 bits names nothing, nor does the nearest that fits."""
+    return max(-_LARGEST, min(number, _LARGEST))
+
+
+def plain(text: str | None) -> str | None:
+    """A text that SQLite can keep: lone surrogates (file names in error messages) become backslash escapes."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")

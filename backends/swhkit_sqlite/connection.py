@@ -1,0 +1,278 @@
+"""One SQLite file for many threads: a writing connection behind a lock, a reading connection for each thread.
+
+Writes run in ``BEGIN IMMEDIATE`` under WAL with ``synchronous=FULL``, so that what was committed is durable (under
+NORMAL a commit syncs nothing). Readers never wait for a writer. The file says whose it is (``application_id``) and
+which form it has (``user_version``); older forms are brought up by sqlite-utils' migrations when it is opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from swhkit.errors import InvalidInput, NotHeld
+from swhkit.files import sync_folder
+from swhkit_sqlite.errors import translated
+
+BUSY_SECONDS = 60.0
+_READER_CACHE = 8 << 20
+_WAL_LIMIT = 64 << 20
+_VACUUM_PAGES = 5_000
+
+
+class Schema(NamedTuple):
+    """What a file is: ``what`` in words, its ``application_id``, and the functions that bring it from one form to the
+    next, oldest first. Each gets the connection, inside one transaction for all."""
+
+    what: str
+    application_id: int
+    steps: tuple[Callable[[sqlite3.Connection], None], ...]
+
+    @property
+    def version(self) -> int:
+        """The form this program writes."""
+        return len(self.steps)
+
+
+class Connection(sqlite3.Connection):
+    """A connection that a ``WeakSet`` can hold."""
+
+
+class _Reader:
+    """What a thread keeps of its reading connection: closes it when the thread has gone.
+
+    (A connection and its cache of statements refer to each other, so it would stay open until the next collection.)
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.Error):
+            self.connection.close()
+
+
+class _Process:
+    """The connections of one process: none of them may be used, or even closed, in a child that was forked."""
+
+    def __init__(self) -> None:
+        self.pid, self.lock, self.local = os.getpid(), threading.RLock(), threading.local()
+        self.writer: Connection | None = None
+        self.all: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+class Database:
+    """A SQLite file of one ``Schema``. ``cache``: bytes of page cache of the writing connection."""
+
+    def __init__(self, path: Path, schema: Schema, create: bool, cache: int) -> None:
+        self.path, self.schema, self._cache, self._closed = path.absolute(), schema, cache, False
+        self._process, self._inherited = _Process(), list[_Process]()
+        with translated(self.path):
+            self._prepare(create)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """This thread's reading connection. Fetch everything inside the block: it holds back checkpoints."""
+        process = self._here()
+        with translated(self.path):
+            reader: _Reader | None = getattr(process.local, "reader", None)
+            if reader is None:
+                reader = process.local.reader = _Reader(self.connect(_READER_CACHE))
+                reader.connection.execute("PRAGMA query_only=ON")
+            yield reader.connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection inside one transaction: committed and durable after the block, or rolled back."""
+        process = self._here()
+        with translated(self.path), process.lock:
+            self._here()
+            if process.writer is None:
+                process.writer = self.connect(self._cache)
+            writer = process.writer
+            if writer.in_transaction:
+                raise ValueError(f"a source of objects or records for {self.path} writes to it itself")
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield writer
+                writer.execute("COMMIT")
+            except BaseException:
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+                raise
+
+    def connect(self, cache: int) -> Connection:
+        """A new connection, ready for use; it belongs to the database, which closes it."""
+        process = self._here()
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_SECONDS,
+            check_same_thread=False, factory=Connection,
+        )  # fmt: skip
+        process.all.add(connection)
+        for pragma in (
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"cache_size={-(cache >> 10)}",
+            f"journal_size_limit={_WAL_LIMIT}",
+            # transactions of random keys touch the same pages again and again: copy them home less often
+            f"wal_autocheckpoint={_WAL_LIMIT >> 12}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def check_open(self) -> None:
+        """Raise ``ValueError`` after ``close``."""
+        self._here()
+
+    def close(self) -> None:
+        """Close all connections; may be called twice."""
+        self._closed = True
+        if self._process.pid == os.getpid():
+            with self._process.lock:
+                for connection in list(self._process.all):
+                    connection.close()
+
+    def size(self) -> int:
+        """Bytes on disk, the write-ahead log included."""
+        files = (self.path, self.path.with_name(self.path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def shrink(self) -> tuple[int, int]:
+        """Give free pages back and empty the write-ahead log, as far as others let us; bytes before and after."""
+        before = self.size()
+        with translated(self.path):
+            connection = self.connect(_READER_CACHE)
+            try:
+                _give_pages_back(connection)
+                connection.execute("PRAGMA analysis_limit=1000")
+                connection.execute("PRAGMA optimize")
+                connection.execute("PRAGMA busy_timeout=5000")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.close()
+        return before, self.size()
+
+    def problems(self) -> Iterator[str]:
+        """What SQLite's own check of structure finds (``quick_check``, then references between tables)."""
+        self._here()
+        with translated(self.path):
+            connection = self.connect(_READER_CACHE)
+            try:
+                for (line,) in connection.execute("PRAGMA quick_check"):
+                    if line != "ok":
+                        yield str(line)
+                for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+                    yield f"row {row} of {table} names a row of {parent} that is not there"
+            finally:
+                connection.close()
+
+    def _here(self) -> _Process:
+        if self._closed:
+            raise ValueError(f"{self.path} is closed")
+        if self._process.pid != os.getpid():
+            self._inherited.append(self._process)
+            self._process = _Process()
+        return self._process
+
+    def _prepare(self, create: bool) -> None:
+        """Make the file, or see that it is ours and of a form we know, and bring it up to the newest form."""
+        what = self.schema.what
+        if not self.path.exists():
+            if not create:
+                raise NotHeld(f"there is no {what} at {self.path}: `swhkit init` makes one")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        elif self._version() == self.schema.version:
+            return
+        elif self._version() == 0 and not create:
+            raise NotHeld(f"{self.path} is empty, there is no {what} in it: `swhkit init` makes one")
+        with _alone(self.path.parent):
+            self._migrate()
+
+    def _version(self) -> int:
+        """The form the file has; 0 if it is empty. Raises ``InvalidInput`` if it is not ours, or newer than we know."""
+        connection = self.connect(_READER_CACHE)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (owner,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        finally:
+            connection.close()
+        if owner != self.schema.application_id and (owner or version or tables):
+            raise InvalidInput(
+                f"{self.path} is an SQLite file, but no {self.schema.what} of swhkit: choose another path"
+            )
+        if version > self.schema.version:
+            raise InvalidInput(
+                f"{self.path} is a {self.schema.what} of form {version}, this swhkit knows forms up to "
+                f"{self.schema.version}: use the newer swhkit that wrote it"
+            )
+        return int(version)
+
+    def _migrate(self) -> None:
+        new = not self.path.exists()
+        self.path.touch()
+        connection = self.connect(_READER_CACHE)
+        try:
+            if self._version() == 0:  # these two cannot be changed later, or not in a transaction
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            self._apply(connection)
+            connection.execute(f"PRAGMA application_id={self.schema.application_id}")
+            connection.execute(f"PRAGMA user_version={self.schema.version}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            if new:
+                self.path.unlink()
+            raise
+        connection.close()
+        if new:
+            sync_folder(self.path.parent)
+
+    def _apply(self, connection: Connection) -> None:
+        """Let sqlite-utils run what has not been run; it nests in our transaction."""
+        from sqlite_utils import Database as Tables
+        from sqlite_utils.migrations import Migrations
+
+        migrations = Migrations("swhkit")
+        for number, step in enumerate(self.schema.steps, start=1):
+            migrations(name=f"{number:04}_{step.__name__}")(_on_connection(step))
+        migrations.apply(Tables(connection, execute_plugins=False))
+
+
+def _give_pages_back(connection: Connection) -> None:
+    """Shorten the file by its free pages, in bites, so that writers get their turn."""
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    while free:
+        # only executescript steps through the rows without columns that this pragma gives, one for each page
+        connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+        before, free = free, connection.execute("PRAGMA freelist_count").fetchone()[0]
+        if free >= before:  # others are writing: what is left waits for the next time
+            return
+
+
+def _on_connection(step: Callable[[sqlite3.Connection], None]) -> Callable[[Any], None]:
+    def run(tables: Any) -> None:
+        step(tables.conn)
+
+    return run
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock under which files of ``folder`` are made and migrated, so that two starters do it once."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

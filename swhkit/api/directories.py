@@ -1,0 +1,27 @@
+"""``directory/``: listings, and single entries by path."""
+
+from __future__ import annotations
+
+from swhkit import query
+from swhkit.api import shapes
+from swhkit.api.parameters import git_hash
+from swhkit.api.routing import Call, Data, Route
+
+
+def directory(call: Call) -> Data:
+    """The entries of a directory."""
+    found = query.listing(call.archive, git_hash(call.parameters["id"]))
+    return Data([shapes.entry(call.links, listed) for listed in found])
+
+
+def path(call: Call) -> Data:
+    """The entry at a path below a directory."""
+    wanted = call.parameters["path"].encode("utf-8", "surrogateescape")
+    found = query.entry(call.archive, git_hash(call.parameters["id"]), wanted)
+    return Data(shapes.entry(call.links, found, wanted))
+
+
+ROUTES = (
+    Route("directory", "directory/{id:hex}/", directory),
+    Route("directory-path", "directory/{id:hex}/{path:path}/", path),
+)

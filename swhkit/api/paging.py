@@ -1,0 +1,26 @@
+"""Header values that are composed: ``Link`` and ``Content-Disposition``."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+#: What may stand between the quotes of a file name; all else becomes ``_`` there.
+_UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+
+
+def next_link(url: str) -> str:
+    """The ``Link`` header that names the following page (RFC 8288)."""
+    return f'<{url}>; rel="next"'
+
+
+def attachment(name: str) -> str:
+    """A ``Content-Disposition`` that saves under ``name`` (RFC 6266), whatever characters it has.
+
+    ``filename`` has only plain characters; where that changes the name, ``filename*`` has all of it in UTF-8.
+    """
+    plain = _UNSAFE.sub("_", name)
+    value = f'attachment; filename="{plain}"'
+    if plain != name:
+        value += f"; filename*=UTF-8''{quote(name, safe='')}"
+    return value

@@ -1,0 +1,25 @@
+"""Contracts for authors of stores, as test classes, and the samples they are tested with.
+
+A backend's test file subclasses the contract that fits and supplies its fixtures; pytest then runs every obligation
+of ``swhkit.storage`` against the backend. ``docs/writing-a-backend.md`` shows a complete example. Needs pytest; only
+tests import this package.
+"""
+
+from __future__ import annotations
+
+from swhkit.testing import samples
+from swhkit.testing.catalog_files import DurableCatalogContract
+from swhkit.testing.catalogs import CatalogContract
+from swhkit.testing.object_files import DurableObjectStoreContract
+from swhkit.testing.object_stores import ObjectStoreContract
+from swhkit.testing.readers import Filled, ReaderContract
+
+__all__ = [
+    "CatalogContract",
+    "DurableCatalogContract",
+    "DurableObjectStoreContract",
+    "Filled",
+    "ObjectStoreContract",
+    "ReaderContract",
+    "samples",
+]

@@ -1,0 +1,65 @@
+"""A server in this process over the sample archive, and a client that sends URLs exactly as they are written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+from reading_samples import Sample
+from yarl import URL
+
+from swhkit.api.app import make_app
+
+
+class Client:
+    """``get("content/…/")`` below ``/api/1/``; nothing is followed, nothing is normalised."""
+
+    def __init__(self, client: Any, sample: Sample) -> None:
+        self.client, self.sample = client, sample
+        self.base = f"http://{client.host}:{client.port}/api/1/"
+
+    async def ask(self, method: str, path: str, **options: Any) -> ClientResponse:
+        url = URL(self.base + path, encoded=True)
+        answer: ClientResponse = await self.client.session.request(
+            method, url, allow_redirects=False, **options
+        )
+        return answer
+
+    async def get(self, path: str, **options: Any) -> ClientResponse:
+        return await self.ask("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> ClientResponse:
+        return await self.ask("POST", path, **options)
+
+    async def json(self, path: str, status: int = 200, **options: Any) -> Any:
+        answer = await self.get(path, **options)
+        assert answer.status == status, await answer.text()
+        assert answer.headers["Content-Type"] == "application/json"
+        return await answer.json()
+
+    async def refused(self, path: str, status: int, name: str) -> Any:
+        """The reason of an error answer of this class."""
+        body = await self.json(path, status)
+        assert list(body) == ["exception", "reason"]
+        assert body["exception"] == name
+        return body["reason"]
+
+    async def not_found(self, path: str) -> Any:
+        return await self.refused(path, 404, "NotFoundExc")
+
+    async def bad(self, path: str) -> Any:
+        return await self.refused(path, 400, "BadInputExc")
+
+
+@pytest.fixture(scope="session")
+def sample() -> Sample:
+    return Sample()
+
+
+@pytest.fixture
+async def api(sample: Sample) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(make_app(sample.archive))) as client:
+        yield Client(client, sample)
