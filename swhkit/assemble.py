@@ -50,9 +50,7 @@ def _open(kind: PartKind, part: Part, registry: Registry, create: bool) -> objec
     try:
         return factory(part.config, create)
     except NotHeld as error:
-        raise NotHeld(
-            f"{error}; `swhkit init` makes an archive, --config names the configuration of another"
-        ) from None
+        raise NotHeld(f"{error}, or name the configuration of another archive with --config") from None
 
 
 def _stage(folder: Path, objects: object, catalog: object) -> Path | None:

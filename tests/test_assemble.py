@@ -89,7 +89,7 @@ def opened(parts: Registry) -> list[Any]:
 
 def test_an_archive_is_made_then_found(tmp_path: Path, parts: Registry) -> None:
     settings = configure(tmp_path, parts).settings
-    with pytest.raises(NotHeld, match=r"there is no store at .*objects; `swhkit init` makes an archive"):
+    with pytest.raises(NotHeld, match=r"there is no store at .*objects, or name .* with --config"):
         assemble.open_archive(settings, parts, write=True)
     assert not (tmp_path / "archive").exists(), "a failed opening leaves nothing behind"
     archive = assemble.open_archive(settings, parts, create=True)

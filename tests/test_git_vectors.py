@@ -10,7 +10,6 @@ import base64
 import json
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,8 +51,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for case in CASES.values():
         (root / case["id"]).mkdir()
         if "input" in case:
-            with tarfile.open(DATA / case["input"]) as tar:
-                tar.extractall(root / case["id"], filter="fully_trusted")  # our own test data
+            subprocess.run(["tar", "-xzf", DATA / case["input"], "-C", root / case["id"]], check=True)
     return root
 
 
