@@ -13,6 +13,8 @@ from swhkit.publish import recover
 from swhkit.units import parse_listen
 
 _log = logging.getLogger(__name__)
+#: Seconds that a start waits for others who publish, or hold their locks and do not move.
+_PATIENCE = 5.0
 
 
 @click.command("serve")
@@ -41,7 +43,7 @@ def _address(text: str) -> tuple[str, int]:
 def _recover(archive: Archive) -> None:
     """End what a dead load left. What can't be ended now does not keep anybody from reading."""
     try:
-        for ended in recover(archive):
+        for ended in recover(archive, _PATIENCE):
             _log.warning("visit %d of %s had died; it is %s now", ended.number, ended.url, ended.status)
     except SwhkitError as error:
         _log.warning("dead visits could not be recovered: %s", error)
