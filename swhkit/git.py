@@ -111,6 +111,8 @@ def git_environment(home: Path, *, protocols: Collection[str] = ()) -> dict[str,
         "SSH_ASKPASS": "/bin/false",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_ADVICE": "0",
+        # An object that is not there is not there: no promisor of a stranger's configuration is asked for it.
+        "GIT_NO_LAZY_FETCH": "1",
         # A child without git directory must not find one above its working folder and obey its config.
         "GIT_CEILING_DIRECTORIES": str(home.absolute().parent),
         "LC_ALL": "C",

@@ -56,6 +56,11 @@ class Target(msgspec.Struct, frozen=True):
     ``url`` is the one to use (scheme in lower case; scp-like and plain paths as URLs). ``port`` is None where the URL
     gives none. ``path`` is set for local targets alone (``scheme`` ``file``). ``addresses``: those the host had when
     it was checked, all public; empty when private ones are allowed, since nothing had to be resolved then.
+
+    ``scp`` is set for ``[user@]HOST:PATH`` with a relative path, in that form. There the far side says what the path
+    is relative to: sshd takes the user's home folder, a forge the root of its repositories. No ssh URL can say so
+    (``ssh://HOST/PATH`` is absolute, ``ssh://HOST/~/PATH`` means nothing to a forge), so git is to be given this;
+    ``url`` has the path from the root.
     """
 
     url: str
@@ -64,6 +69,7 @@ class Target(msgspec.Struct, frozen=True):
     port: int | None = None
     path: Path | None = None
     addresses: tuple[str, ...] = ()
+    scp: str | None = None
 
 
 def without_secret(url: str) -> str:
@@ -146,8 +152,9 @@ class Network:
         if url.startswith("/"):
             return self._local("file://" + quote(os.fsencode(url), safe=_PATH_SAFE), url)
         scheme, separator, rest = url.partition("://")
+        path: str | None = None
         if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
-            scheme, rest = "ssh", _from_scp(url)
+            scheme, rest, path = "ssh", *_from_scp(url)
         scheme = scheme.lower()
         if scheme == "file":
             return self._local(f"file://{rest}", _local_path(rest, url))
@@ -156,7 +163,11 @@ class Network:
             raise InvalidUrl(
                 f"{_shown(url)}: URLs of scheme {scheme!r} are not allowed here; allowed: {known}"
             )
-        return self._remote(scheme, rest, url, resolve)
+        target = self._remote(scheme, rest, url, resolve)
+        if path is None or path.startswith("/"):
+            return target
+        place = target.url.removeprefix("ssh://").partition("/")[0]
+        return msgspec.structs.replace(target, scp=f"{place}:{path}")
 
     def _local(self, url: str, text: str) -> Target:
         if not self.allows_local:
@@ -259,8 +270,11 @@ def _ipv6(text: str, url: str) -> str:
     return str(address)
 
 
-def _from_scp(url: str) -> str:
-    """``[user@]host:path`` as an ssh URL: what follows ``ssh://``. Raises ``InvalidUrl`` for any other form."""
+def _from_scp(url: str) -> tuple[str, str]:
+    """``[user@]host:path`` as an ssh URL, what follows ``ssh://``, and the path itself.
+
+    Raises ``InvalidUrl`` for any other form.
+    """
     match = re.fullmatch(r"((?:[^/@:\[\]]+@)?[^/@:\[\]]+):([^/].*|/.*)", url)
     host = "" if match is None else match[1].rpartition("@")[2].lower()
     doubtful = match is None or "\\" in url or match[2].startswith(("-", "//")) or host in _SCHEME_WORDS
@@ -271,7 +285,7 @@ def _from_scp(url: str) -> str:
     if any(0xD800 <= ord(c) <= 0xDFFF for c in url):
         raise InvalidUrl(f"{_shown(url)}: the URL is not valid Unicode")
     path = quote(match[2], safe=_PATH_SAFE)
-    return f"{match[1]}/{path.removeprefix('/')}"
+    return f"{match[1]}/{path.removeprefix('/')}", match[2]
 
 
 def _local_path(rest: str, url: str) -> str:

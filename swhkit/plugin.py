@@ -56,9 +56,10 @@ from swhkit.model import (
     Visit,
     VisitStatus,
 )
-from swhkit.net import Network, Target
+from swhkit.net import Network, Target, curl_resolve
 from swhkit.process import Completed, Runner
 from swhkit.swhid import Kind, ObjectId
+from swhkit.text import without_secrets
 from swhkit.units import Duration, Secret, Size
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
@@ -213,8 +214,10 @@ __all__ = [
     "Visit",
     "VisitContext",
     "VisitStatus",
+    "curl_resolve",
     "hash_chunks",
     "hash_content",
     "hookimpl",
     "object_id",
+    "without_secrets",
 ]

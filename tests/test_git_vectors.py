@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from archives import KINDS, archive, shell, unheld
 from servers import git_daemon
-from swhkit_git import GitConfig
-from swhkit_git.loader import make
 
 from swhkit import manifest, visit
 from swhkit.archive import Archive
 from swhkit.model import Branch, BranchType, Snapshot
 from swhkit.plugin import Limits
 from swhkit.swhid import ObjectId, parse_core
+from swhkit_git import GitConfig
+from swhkit_git.loader import make
 
 DATA = Path(__file__).parent / "data" / "vectors"
 CASES: dict[str, dict[str, Any]] = {
@@ -151,10 +151,9 @@ def check_as_expected(
     counts = dict(expected["objects"])
     if case["id"] == MODE_ZERO:
         counts["content"] = 0
+    kinds = ("content", "skipped_content", "directory", "revision", "release", "snapshot")
     counters = target.catalog.counters()
-    assert {kind: counters[kind] for kind in ("content", "skipped_content", "directory", "revision", "release", "snapshot")} == {
-        kind: counts.get(kind, 0) for kind in ("content", "skipped_content", "directory", "revision", "release", "snapshot")
-    }  # fmt: skip
+    assert {kind: counters[kind] for kind in kinds} == {kind: counts.get(kind, 0) for kind in kinds}
     check_listed_ids(target, case)
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -314,6 +315,21 @@ def test_ssh_is_for_those_at_the_shell(given_url: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given_url", "scp"),
+    [
+        ("git@Example.org:a/b.git", "git@example.org:a/b.git"),
+        ("example.org.:a b%20", "example.org:a b%20"),
+        ("git@example.org:~x/a", "git@example.org:~x/a"),
+        ("git@example.org:/srv/a", None),
+        ("ssh://git@example.org/a", None),
+        ("https://example.org/a:b", None),
+    ],
+)
+def test_a_path_that_is_relative_to_a_home_folder_is_kept_so(given_url: str, scp: str | None) -> None:
+    assert CLI.check(given_url).scp == scp
+
+
+@pytest.mark.parametrize(
     ("given_url", "path", "url"),
     [
         ("/srv/repo", "/srv/repo", "file:///srv/repo"),
@@ -402,5 +418,10 @@ def test_any_text_is_either_refused_or_understood(text: str) -> None:
         if not network.allows_private and target.host:
             assert target.addresses
             assert all(is_public(address) for address in target.addresses)
-        assert network.check(target.url) == target
+        assert network.check(target.url) == msgspec.structs.replace(target, scp=None)
+        if target.scp is not None:
+            assert target.scheme == "ssh"
+            assert target.scp[0] not in "-/"
+            assert not any(ord(c) < 32 or c in "\x7f\\" for c in target.scp)
+            assert network.check(target.scp) == target
     assert all(sentence.isprintable() for sentence in said)
