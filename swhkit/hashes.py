@@ -1,4 +1,4 @@
-"""The four digests of a content, in one pass, and git's object hash.
+"""The four digests of a content, in one pass; git's object hash, and pieces that are held back until it agrees.
 
 ``Hashes`` is what the catalog keeps of a content; ``Hasher`` computes it from chunks of any size in constant
 memory. Threads gain nothing below some 4 KB a piece: scale with processes.
@@ -7,10 +7,13 @@ memory. Threads gain nothing below some 4 KB a piece: scale with processes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
+
+from swhkit.errors import Corrupt
+from swhkit.swhid import ObjectId
 
 HashName = Literal["sha1", "sha1_git", "sha256", "blake2s256"]
 #: Length in bytes of each digest, in the order every table and record keeps.
@@ -37,6 +40,27 @@ def git_digest(git_type: str, body: bytes) -> bytes:
     digest = hashlib.sha1(git_header(git_type, len(body)))
     digest.update(body)
     return digest.digest()
+
+
+def verified(
+    id: ObjectId, length: int, pieces: Iterable[bytes], complaint: str | None = None
+) -> Iterator[bytes]:
+    """The pieces of a body of ``length`` bytes, the last of them only once all have hashed to ``id``.
+
+    So whoever counts bytes never has a whole wrong body. Empty pieces are left out. Raises ``Corrupt`` in place of the
+    last piece (``complaint`` is what it says), and whatever ``pieces`` raises.
+    """
+    digest, last = hashlib.sha1(git_header(id.kind.git, length)), b""
+    for piece in pieces:
+        digest.update(piece)
+        if piece:
+            if last:
+                yield last
+            last = piece
+    if digest.digest() != id.digest:
+        raise Corrupt(complaint or f"the bytes of {id} do not hash to it")
+    if last:
+        yield last
 
 
 class Hasher:

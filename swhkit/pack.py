@@ -18,7 +18,7 @@ from pathlib import Path
 from swhkit.errors import ChildFailed, ChildTimeout, Corrupt, InvalidInput
 from swhkit.files import sync_folder
 from swhkit.git import Git
-from swhkit.hashes import git_header
+from swhkit.hashes import git_header, verified
 from swhkit.model import Bytes, ByteSource, Pack
 from swhkit.packindex import show_index
 from swhkit.process import Runner
@@ -154,7 +154,7 @@ def walk(pack: Pack, runner: Runner) -> Iterator[tuple[ObjectId, int, Iterator[b
         with _failure_is_damage(pack.path):
             for id, size, pieces in git.read(None):
                 seen += 1
-                body = _verified(id, size, pieces, pack.path)
+                body = _sound(id, size, pieces, pack.path)
                 yield id, size, body
                 for _ in body:  # what the taker has left is verified all the same
                     pass
@@ -173,18 +173,9 @@ def _failure_is_damage(pack: Path) -> Iterator[None]:
         raise Corrupt(f"the pack {pack.name} cannot be read: {error}") from error
 
 
-def _verified(id: ObjectId, size: int, pieces: Iterator[bytes], pack: Path) -> Iterator[bytes]:
-    digest, held = hashlib.sha1(git_header(id.kind.git, size)), b""
+def _sound(id: ObjectId, size: int, pieces: Iterator[bytes], pack: Path) -> Iterator[bytes]:
     with _failure_is_damage(pack):
-        for piece in pieces:
-            if held:
-                yield held
-            digest.update(piece)
-            held = piece
-    if digest.digest() != id.digest:
-        raise Corrupt(f"the bytes of {id} do not hash to it")
-    if held:
-        yield held
+        yield from verified(id, size, pieces)
 
 
 def _index_counts(pack: Pack) -> tuple[int, int]:

@@ -7,7 +7,6 @@ the ids must be git's own; those cases are listed here by name, with the reason.
 from __future__ import annotations
 
 import base64
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from archives import KINDS, archive, shell, unheld
 from servers import git_daemon
+from vectors import CASES, unpack
 
 from swhkit import manifest, visit
 from swhkit.archive import Archive
@@ -25,11 +25,6 @@ from swhkit.plugin import Limits
 from swhkit.swhid import ObjectId, parse_core
 from swhkit_git import GitConfig
 from swhkit_git.loader import make
-
-DATA = Path(__file__).parent / "data" / "vectors"
-CASES: dict[str, dict[str, Any]] = {
-    case["id"]: case for case in json.loads((DATA / "git.json").read_bytes())["cases"]
-}
 
 #: The reference fails on these author and date lines; git reads them, and so do we.
 BETTER = {
@@ -48,10 +43,8 @@ MODE_ZERO = "git-tree-modezero"
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All inputs, unpacked once a session; tests never write there."""
     root = tmp_path_factory.mktemp("vectors")
-    for case in CASES.values():
-        (root / case["id"]).mkdir()
-        if "input" in case:
-            subprocess.run(["tar", "-xzf", DATA / case["input"], "-C", root / case["id"]], check=True)
+    for id in CASES:
+        unpack(id, root / id)
     return root
 
 
@@ -70,7 +63,7 @@ def daemon(live: Path) -> Iterator[str]:
 
 def place(unpacked: Path, live: Path, case: dict[str, Any], step: str | None) -> Path:
     """Put the repository of a step where it is served; returns its path."""
-    target = live / case["id"] / case["path"]
+    target: Path = live / case["id"] / case["path"]
     source = unpacked / case["id"] / (step or "") / case["path"]
     if target.is_dir():
         shutil.rmtree(target)
@@ -83,9 +76,10 @@ def place(unpacked: Path, live: Path, case: dict[str, Any], step: str | None) ->
 
 
 def expected_visits(case: dict[str, Any], protocol: str) -> list[dict[str, Any]]:
-    if protocol == "git" or case["id"] == SHALLOW:
-        return case["visits"] if case["same_over_git_protocol"] else case["visits_over_git_protocol"]
-    return case["visits"]
+    visits: list[dict[str, Any]] = case["visits"]
+    if (protocol == "git" or case["id"] == SHALLOW) and not case["same_over_git_protocol"]:
+        visits = case["visits_over_git_protocol"]
+    return visits
 
 
 def branch_texts(snapshot: Snapshot) -> dict[str, str | None]:

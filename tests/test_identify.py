@@ -19,7 +19,7 @@ import time
 import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vectors import CASES, unpack
 
 from swhkit.cli.identify import command
 from swhkit.errors import InvalidInput, SwhkitError
@@ -37,8 +38,6 @@ from swhkit.model import Branch, BranchType, Directory, Entry, Snapshot
 from swhkit.swhid import Kind, ObjectId
 from swhkit.unpack import ArchiveLimits, ArchiveTree, is_archive, open_archive
 
-VECTORS = Path(__file__).parent / "data/vectors"
-CASES = {case["id"]: case for case in json.loads((VECTORS / "git.json").read_text())["cases"]}
 EMPTY_TREE = "swh:1:dir:4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 EMPTY_FILE = "swh:1:cnt:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
@@ -270,24 +269,15 @@ REPOSITORIES = [
 ]
 
 
-def unpacked(id: str, tmp_path: Path) -> Path:
-    with tarfile.open(VECTORS / CASES[id]["input"]) as tar:
-        for member in tar:
-            assert not member.name.startswith("/"), member.name
-            assert ".." not in Path(member.name).parts, member.name
-        tar.extractall(tmp_path)
-    return tmp_path / CASES[id]["path"]
-
-
 @pytest.mark.parametrize("id", REPOSITORIES)
 def test_snapshots_are_those_of_the_git_loader(id: str, tmp_path: Path) -> None:
-    repository = unpacked(id, tmp_path)
+    repository = unpack(id, tmp_path)
     assert swhid(repository, type="snp") == CASES[id]["visits"][0]["snapshot"]
     assert swhid(repository) == CASES[id]["visits"][0]["snapshot"]
 
 
 def test_revision_and_releases(tmp_path: Path) -> None:
-    repository = unpacked("git-basic", tmp_path)
+    repository = unpack("git-basic", tmp_path)
     branches = CASES["git-basic"]["visits"][0]["branches"]
     head = branches["HEAD"].removeprefix("alias:")
     assert swhid(repository, type="rev") == branches[head]
@@ -303,11 +293,11 @@ def test_revision_and_releases(tmp_path: Path) -> None:
 )
 def test_repositories_without_snapshot(id: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=words):
-        swhid(unpacked(id, tmp_path), type="snp")
+        swhid(unpack(id, tmp_path), type="snp")
 
 
 def test_empty_repository_has_no_revision(tmp_path: Path) -> None:
-    repository = unpacked("git-empty", tmp_path)
+    repository = unpack("git-empty", tmp_path)
     with pytest.raises(InvalidInput, match="no revision"):
         swhid(repository, type="rev")
     with pytest.raises(InvalidInput, match="no annotated tag"):
@@ -469,7 +459,13 @@ def zstd(data: bytes) -> bytes:
     return zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1})
 
 
-COMPRESSORS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "lz": lzip, "zst": zstd}
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "lz": lzip,
+    "zst": zstd,
+}
 
 
 @pytest.mark.parametrize("name", COMPRESSORS)
@@ -1013,7 +1009,12 @@ def test_command_takes_the_options_of_others(tmp_path: Path, monkeypatch: pytest
 
 def test_a_pipe_is_read_like_any_stream(tmp_path: Path) -> None:
     reader, writer = os.pipe()
-    thread = threading.Thread(target=lambda: (os.write(writer, b"abc"), os.close(writer)))
+
+    def speak() -> None:
+        os.write(writer, b"abc")
+        os.close(writer)
+
+    thread = threading.Thread(target=speak)
     thread.start()
     from swhkit.identify import identify_stream
 

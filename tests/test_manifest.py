@@ -10,9 +10,8 @@ import hashlib
 import json
 import os
 import subprocess
-import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vectors import CASES, FOLDER, unpack
 
 from swhkit import manifest
 from swhkit.errors import InvalidManifest
@@ -39,9 +39,7 @@ from swhkit.model import (
 )
 from swhkit.swhid import Kind, ObjectId
 
-VECTORS = Path(__file__).parent / "data/vectors"
-OBJECTS: dict[str, list[dict[str, Any]]] = json.loads((VECTORS / "objects.json").read_text())["objects"]
-CASES = {case["id"]: case for case in json.loads((VECTORS / "git.json").read_text())["cases"]}
+OBJECTS: dict[str, list[dict[str, Any]]] = json.loads((FOLDER / "objects.json").read_text())["objects"]
 DETAILED = [id for id, case in CASES.items() if "objects_detail" in case]
 #: Inputs that git reads to the end: all with one live repository that the vectors don't say is damaged or foreign.
 DAMAGED = {"git-sha256", "git-notgit", "git-notfound", "git-corrupt-loose", "git-corrupt-pack"}
@@ -66,7 +64,11 @@ def field(value: Any) -> Any:
 
 
 def person(value: dict[str, Any] | None) -> Person | None:
-    return value and Person(field(value["fullname"]), field(value["name"]), field(value["email"]))
+    return (
+        None
+        if value is None
+        else Person(field(value["fullname"]), field(value["name"]), field(value["email"]))
+    )
 
 
 def moment(value: dict[str, Any] | None) -> Timestamp | None:
@@ -138,7 +140,7 @@ def metadata_of(fields: dict[str, Any]) -> ExtrinsicMetadata:
     )
 
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[[dict[str, Any]], manifest.Manifested]] = {
     "directory": directory_of,
     "revision": revision_of,
     "release": release_of,
@@ -235,13 +237,7 @@ def git_objects(repository: Path) -> Iterator[tuple[ObjectId, bytes]]:
 
 @functools.cache
 def objects_of(id: str, root: Path) -> dict[ObjectId, bytes]:
-    with tarfile.open(VECTORS / CASES[id]["input"]) as tar:
-        for member in tar:
-            # Some inputs name their repository with links; all are ours, none may leave the folder.
-            assert not member.name.startswith("/"), member.name
-            assert ".." not in Path(member.name).parts, member.name
-        tar.extractall(root / id)
-    return dict(git_objects(root / id / CASES[id]["path"]))
+    return dict(git_objects(unpack(id, root / id)))
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import vectors
 from git_samples import Repository, Visits
 from servers import git_daemon, git_http
-
-INPUTS = Path(__file__).parent.parent / "data" / "vectors" / "inputs"
 
 
 @pytest.fixture
@@ -25,15 +23,12 @@ def visits(tmp_path: Path) -> Visits:
 def unpacked(tmp_path: Path) -> Callable[[str], Path]:
     """Unpacks an input by name and returns its folder."""
 
-    def unpack(name: str) -> Path:
+    def below_origins(name: str) -> Path:
         folder = tmp_path / "origins" / name
-        folder.mkdir(parents=True)
-        if (INPUTS / f"{name}.tgz").exists():
-            with tarfile.open(INPUTS / f"{name}.tgz") as archive:
-                archive.extractall(folder)
+        vectors.unpack(name, folder)
         return folder
 
-    return unpack
+    return below_origins
 
 
 @pytest.fixture
