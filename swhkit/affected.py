@@ -15,7 +15,7 @@ from swhkit.batches import batched
 from swhkit.closure import Read, Walk
 from swhkit.errors import ChildFailed, Corrupt, TooLarge
 from swhkit.git import Git
-from swhkit.model import Gap, Snapshot, Visit, VisitStatus
+from swhkit.model import ContentRow, Gap, Snapshot, Visit, VisitStatus
 from swhkit.process import Runner
 from swhkit.storage import ObjectReader
 from swhkit.swhid import Kind, ObjectId
@@ -33,7 +33,7 @@ def heads_of(snapshot: Snapshot | None) -> set[ObjectId]:
 
 
 def tell_missing(
-    objects: ObjectReader, ids: Sequence[ObjectId]
+    objects: ObjectReader | Archive, ids: Sequence[ObjectId]
 ) -> Iterator[tuple[set[ObjectId], set[ObjectId]]]:
     """Of each part of ``ids``: those that are not held, and those of which it cannot be told (they are damaged)."""
     try:
@@ -45,6 +45,20 @@ def tell_missing(
         middle = len(ids) // 2
         yield from tell_missing(objects, ids[:middle])
         yield from tell_missing(objects, ids[middle:])
+
+
+def tell_rows(archive: Archive, digests: Sequence[bytes]) -> tuple[dict[bytes, ContentRow], set[bytes]]:
+    """The rows of those contents that have one, and the digests of those whose row is damaged."""
+    try:
+        return archive.catalog.contents(digests), set()
+    except Corrupt:
+        if len(digests) == 1:
+            return {}, set(digests)
+        middle = len(digests) // 2
+        (left, bad), (right, worse) = (
+            tell_rows(archive, part) for part in (digests[:middle], digests[middle:])
+        )
+        return left | right, bad | worse
 
 
 def tolerant_read(archive: Archive) -> Read:
@@ -79,7 +93,7 @@ def lost_below(
         walk.run(sorted(heads))
         yield from (id for id, _ in walk.absent(limit=-1) if id.digest not in excused)
         for batch in batched(walk.contents(), _BATCH):
-            rows = archive.catalog.contents(batch)
+            rows, _ = tell_rows(archive, batch)
             yield from (ObjectId(Kind.CONTENT, d) for d in batch if d not in rows and d not in excused)
 
 
@@ -119,8 +133,29 @@ def origins_of(archive: Archive, objects: Collection[ObjectId], scratch: Path) -
 
 
 def visits_of(archive: Archive, snapshot: bytes) -> list[Visit]:
-    """The visits that ended in a snapshot."""
-    return archive.catalog.visits_of_snapshot(snapshot, limit=MANY_VISITS)
+    """The visits that ended in a snapshot; none where the catalog is too damaged to tell."""
+    try:
+        return archive.catalog.visits_of_snapshot(snapshot, limit=MANY_VISITS)
+    except Corrupt:
+        return []
+
+
+def distrust(archive: Archive, urls: Collection[str]) -> None:
+    """Forget that the tips of these origins are closed, so that their next visits fetch them whole.
+
+    Their old snapshots count too. Does nothing for a read-only archive.
+    """
+    if not archive.writable or not urls:
+        return
+    _, catalog, _ = archive.writer()
+    for snapshot in _snapshots(archive):
+        if any(visit.origin in urls for visit in visits_of(archive, snapshot)):
+            try:
+                tips = list(manifest.edges_of_snapshot(catalog.snapshot(snapshot) or Snapshot({})))
+            except Corrupt:  # what it names cannot be told, and a visit does not believe it either
+                continue
+            if catalog.closed(tips):
+                catalog.unclose(tips)
 
 
 def _git_finds_all(archive: Archive, heads: set[ObjectId], scratch: Path, gaps: Sequence[Gap]) -> bool:
@@ -133,7 +168,7 @@ def _git_finds_all(archive: Archive, heads: set[ObjectId], scratch: Path, gaps: 
             child.stdin.write("".join(f"{id.hex}\n" for id in sorted(heads)).encode("ascii"))
             child.stdin.close()
             for batch in batched((bytes.fromhex(line[:40].decode("ascii")) for line in child.stdout), _BATCH):
-                if len(archive.catalog.contents(batch)) < len(set(batch)):
+                if len(tell_rows(archive, batch)[0]) < len(set(batch)):
                     return False
             child.wait()
     except (ChildFailed, BrokenPipeError):

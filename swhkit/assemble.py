@@ -15,6 +15,7 @@ from swhkit.config import Configuration, Part, Settings
 from swhkit.config.decode import Decoder, node_of
 from swhkit.config.yamlsource import MAX_BYTES, Node, Problem
 from swhkit.errors import InvalidInput, NotHeld
+from swhkit.files import make_folder
 from swhkit.net import Network
 from swhkit.plugin import Loader, Provider
 from swhkit.registry import PartKind, Registry
@@ -57,7 +58,7 @@ def _stage(folder: Path, objects: object, catalog: object) -> Path | None:
     """The stage's folder, made if both stores take things; None for stores that are only read."""
     if not (hasattr(objects, "adopt") and hasattr(catalog, "publish")):
         return None
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder, 0o700)
     return folder
 
 

@@ -3,7 +3,11 @@
 The quick check looks at the containers: checksums, structure, and what killed processes left. The full one also reads
 and hashes every object, compares every content with its row, every row with the objects, every snapshot with its
 graph, and the counters with what is there. It keeps its place in the stage's folder, so a check that ran out of time
-goes on where it stopped; what it had found by then is told again at the end. Nothing is changed by a check.
+goes on where it stopped; what it had found by then is told again at the end.
+
+A check changes nothing but one thing: where an object or a row of an origin turns out to be damaged or lost, the tips of
+that origin are no longer recorded as closed. So its next visit does not rely on what is not there, fetches everything
+again, and heals what it can.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from swhkit.affected import gaps_below, lost_below, origins_of, tell_missing
+from swhkit.affected import distrust, gaps_below, lost_below, origins_of, tell_missing, tell_rows
 from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.errors import Corrupt, InvalidInput, NotHeld
@@ -31,7 +35,7 @@ SAVE_EVERY = 10.0
 #: So many findings are kept with all they say; of the others, how many there are.
 MOST_FINDINGS = 10_000
 #: The order of the full check. A position names one of them and how far it is.
-PHASES = ("objects", "contents", "snapshots", "counters")
+PHASES = ("objects", "catalog", "contents", "snapshots", "counters")
 #: Told how far the check is: phase, how many more are done.
 Tell = Callable[[str, int], None]
 
@@ -120,7 +124,7 @@ class _Check:
         return Verdict(problems, True, self.place.checked, self.place.more)
 
     def _run_phases(self) -> None:
-        steps = (self._objects, self._contents, self._snapshots, self._counters)
+        steps = (self._objects, self._catalog, self._contents, self._snapshots, self._counters)
         for phase, step in list(zip(PHASES, steps, strict=True))[PHASES.index(self.place.phase) :]:
             if phase != self.place.phase:
                 self.place.phase, self.place.position = phase, None
@@ -170,7 +174,7 @@ class _Check:
             yield from scrub(None)
 
     def _compare_rows(self, contents: list[Scrubbed]) -> Iterator[Finding]:
-        rows = self.archive.catalog.contents(item.id.digest for item in contents)
+        rows, _ = tell_rows(self.archive, [item.id.digest for item in contents])  # damaged ones come later
         for item in contents:
             row = rows.get(item.id.digest)
             if row is None or item.hashes is None:
@@ -179,10 +183,17 @@ class _Check:
                 step = f"{_REINDEX}, which makes rows anew from the objects"
                 yield Finding("its row in the catalog has other digests than its bytes", step, item.id)
 
+    def _catalog(self) -> Iterator[Finding]:
+        """Every row of the catalog is as it was stored."""
+        scrub = getattr(self.archive.catalog, "scrub", None)
+        if scrub is not None and self.place.position is None:
+            yield from scrub()
+            self._move("done")
+
     def _contents(self) -> Iterator[Finding]:
         """Every visible row has its bytes."""
         after = _digest(self.place.position)
-        if after is not None and after not in self.archive.catalog.contents([after]):
+        if after is not None and after not in tell_rows(self.archive, [after])[0]:
             after = None  # the row we stopped at has gone: begin again
         while rows := self.archive.catalog.scan_contents(after, _BATCH):
             visible = [ObjectId(Kind.CONTENT, row.sha1_git) for row in rows if row.status == "visible"]
@@ -243,8 +254,8 @@ class _Check:
 
     def _counters(self) -> Iterator[Finding]:
         """No counter says more than there is."""
-        claimed = self.archive.catalog.counters()
         try:
+            claimed = self.archive.catalog.counters()
             there = counted(self.archive)
         except Corrupt:
             if self.place.found:  # that is why
@@ -286,10 +297,22 @@ class _Check:
     def _with_origins(self, problems: list[Problem]) -> list[Problem]:
         ids = {p.object: parse_core(p.object) for p in problems if p.object}
         found = origins_of(self.archive, list(ids.values()), self.scratch)
-        return [msgspec.structs.replace(p, origins=found[ids[p.object]]) if p.object else p for p in problems]
+        distrust(self.archive, set().union(*found.values()))
+        return [
+            _healable(msgspec.structs.replace(p, origins=found[ids[p.object]])) if p.object else p
+            for p in problems
+        ]
 
 
 _DIGEST = re.compile(r"\b[0-9a-f]{40}\b")
+
+
+def _healable(problem: Problem) -> Problem:
+    """The finding, with the advice to load an origin of it again. The tips of all of them are no longer closed."""
+    if not problem.origins:
+        return problem
+    step = f"load {problem.origins[0]} again, which fetches all of it and heals what it holds; if that is not enough, "
+    return msgspec.structs.replace(problem, next_step=step + problem.next_step)
 
 
 def _containers(archive: Archive) -> Iterator[Finding]:

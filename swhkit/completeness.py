@@ -15,7 +15,8 @@ from swhkit import manifest, records
 from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.closure import Walk
-from swhkit.errors import ChildFailed, ChildTimeout, Incomplete
+from swhkit.errors import ChildFailed, ChildTimeout, Incomplete, TooLarge
+from swhkit.git import headers_of
 from swhkit.model import ContentRow, Gap, Snapshot
 from swhkit.stage import Stage
 from swhkit.swhid import Kind, ObjectId
@@ -120,11 +121,11 @@ def _by_walking(archive: Archive, stage: Stage, heads: list[ObjectId], reached: 
 
     def read(ids: Iterable[ObjectId]) -> dict[ObjectId, bytes]:
         wanted = list(ids)
-        staged = {id: b"".join(chunks) for id, _, chunks in git.read(id.digest for id in wanted)}
+        staged = {id: _edges_in(id.kind, chunks) for id, _, chunks in ask([id.digest for id in wanted])}
         bodies = {id: staged[id] for id in wanted if id in staged}
-        return bodies | archive.objects.read(id for id in wanted if id not in bodies)
+        return bodies | _held(archive, [id for id in wanted if id not in bodies])
 
-    with Walk(stage.scratch, read, archive.catalog.closed) as walk:
+    with git.asking() as ask, Walk(stage.scratch, read, archive.catalog.closed) as walk:
         walk.run(heads)
         absent = {id.digest for id, _ in walk.absent()}
         for batch in batched(walk.contents(), _BATCH):
@@ -136,6 +137,21 @@ def _by_walking(archive: Archive, stage: Stage, heads: list[ObjectId], reached: 
             present = [digest for digest in batch if digest in rowless and digest not in nowhere]
             reached.writelines(b"%s\n" % digest.hex().encode() for digest in present)
     return absent
+
+
+def _held(archive: Archive, ids: list[ObjectId]) -> dict[ObjectId, bytes]:
+    """As much of the held ones among ``ids`` as tells their edges."""
+    try:
+        return archive.objects.read(ids)
+    except TooLarge:
+        there = set(ids) - archive.objects.missing(ids)
+        return {id: _edges_in(id.kind, archive.objects.stream(id)) for id in there}
+
+
+def _edges_in(kind: Kind, chunks: Iterator[bytes]) -> bytes:
+    """As much of a body as tells its edges: a message may be of any size."""
+    head = None if kind is Kind.DIRECTORY else headers_of(chunks)
+    return b"".join(chunks) if head is None else head
 
 
 def _excuse(archive: Archive, stage: Stage, absent: set[bytes], gaps: list[Gap]) -> None:

@@ -18,22 +18,44 @@ from types import TracebackType
 from swhkit.errors import Busy
 
 
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors inside the block that do not tell their file (those of a descriptor) tell ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def sync_file(path: Path) -> None:
     """fsync a file's bytes."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    _sync(path, os.O_RDONLY)
 
 
 def sync_folder(path: Path) -> None:
     """fsync a folder's entries (its names, not the files behind them)."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    fd = os.open(path, flags)
     try:
-        os.fsync(fd)
+        with named(path):
+            os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it that lack, durable on return: what is synced inside it can be found again."""
+    if path.is_dir():
+        return
+    path = path.absolute()
+    make_folder(path.parent)
+    path.mkdir(mode, exist_ok=True)
+    sync_folder(path.parent)
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -44,7 +66,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             if durable:
                 file.flush()

@@ -12,7 +12,7 @@ import hashlib
 import re
 import tempfile
 from binascii import hexlify, unhexlify
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,8 @@ PROTOCOLS = ("https", "http", "git", "ssh", "file")
 PIECE = 1 << 20
 #: How many ids are handled at a time.
 _BLOCK = 4096
+#: How many ids are asked for at once: their lines fit into a pipe, so that nobody waits for the other.
+_QUESTION = 1000
 
 _KINDS = {b"blob": Kind.CONTENT, b"tree": Kind.DIRECTORY, b"commit": Kind.REVISION, b"tag": Kind.RELEASE}
 #: Read by each git child through GIT_CONFIG_GLOBAL: unlike ``-c`` it also reaches the upload-pack at the other end of
@@ -279,6 +281,23 @@ class Git:
                         pass
             child.wait()
 
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[Callable[[Sequence[bytes]], Iterator[tuple[ObjectId, int, Iterator[bytes]]]]]:
+        """As ``read``, by one child for the whole block, to whom each call puts a question: for many small ones."""
+        with self.start("cat-file", "--batch") as child:
+
+            def ask(digests: Sequence[bytes]) -> Iterator[tuple[ObjectId, int, Iterator[bytes]]]:
+                for first in range(0, len(digests), _QUESTION):
+                    asked = digests[first : first + _QUESTION]
+                    child.stdin.write(b"".join(_lines(asked)))
+                    child.stdin.flush()
+                    for _ in asked:
+                        yield from _answer(child)
+
+            yield ask
+            child.stdin.close()
+            child.wait()
+
     def index_pack(self, pack: Path) -> Pack:
         """Index a pack with git (which hashes every object); pack and idx are durable on return.
 
@@ -334,6 +353,36 @@ def _parsed(line: bytes) -> tuple[bytes, Kind | None, int]:
     if len(digest) != 20:
         raise Corrupt(f"git cat-file said {line[:80]!r}, which names no SHA-1 object")
     return digest, kind, size
+
+
+def _answer(child: Child) -> Iterator[tuple[ObjectId, int, Iterator[bytes]]]:
+    """The next object of a ``cat-file --batch``; nothing for a missing one."""
+    header = child.stdout.readline()
+    if not header:
+        raise _cut(child)
+    digest, kind, size = _parsed(header)
+    if kind is None:
+        return
+    pieces = _pieces(child.stdout, size, child)
+    yield ObjectId(kind, digest), size, pieces
+    for _ in pieces:  # what the taker has left
+        pass
+    if not size and child.stdout.read(1) != b"\n":
+        raise _cut(child)
+
+
+def headers_of(pieces: Iterator[bytes], limit: int | None = None) -> bytes | None:
+    """The body of a commit or tag up to its message, which may be of any size. None if that is more than ``limit``."""
+    head = bytearray()
+    for piece in pieces:
+        seen = max(len(head) - 1, 0)
+        head += piece
+        end = head.find(b"\n\n", seen)
+        if end >= 0:
+            return bytes(head[: end + 2])
+        if limit is not None and len(head) > limit:
+            return None
+    return bytes(head)
 
 
 def _pieces(out: BinaryIO, size: int, child: Child) -> Iterator[bytes]:

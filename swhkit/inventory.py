@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
 from swhkit import manifest, records
 from swhkit.archive import Archive
 from swhkit.batches import batched
+from swhkit.git import headers_of
 from swhkit.hashes import hash_chunks
 from swhkit.model import ContentRow, PersonRow
 from swhkit.stage import Stage
@@ -22,20 +24,24 @@ from swhkit.swhid import Kind, ObjectId
 _BATCH = 5_000
 _SUBTRACT = 1_000_000
 _REMEMBERED_PERSONS = 500_000
+#: Headers of a revision or release larger than this name nobody, in bytes.
+_HEADERS = 16 << 20
 _LETTERS = {Kind.DIRECTORY: b"d", Kind.REVISION: b"v", Kind.RELEASE: b"l"}
 _KINDS = {letter: kind for kind, letter in _LETTERS.items()}
 _ENTRY = 21
 
 
-def take(archive: Archive, stage: Stage) -> None:
-    """Write ``stage.wanted``, ``stage.inventory`` and the log of persons."""
+def take(archive: Archive, stage: Stage, over: Event) -> None:
+    """Write ``stage.wanted``, ``stage.inventory`` and the log of persons; no more of it once ``over`` is set."""
     with stage.wanted.open("wb") as wanted, stage.inventory.open("wb") as inventory:
         for batch in batched(stage.git().list_objects(), _BATCH):
+            if over.is_set():
+                return
             sizes = {id.digest: size for id, size in batch if id.kind is Kind.CONTENT}
             rowless = archive.catalog.missing_contents(sizes)
             wanted.writelines(line(digest, size) for digest, size in sizes.items() if digest in rowless)
             inventory.writelines(_LETTERS[id.kind] + id.digest for id, _ in batch if id.kind in _LETTERS)
-    _list_persons(stage)
+    _list_persons(stage, over)
 
 
 def line(digest: bytes, size: int) -> bytes:
@@ -52,17 +58,25 @@ def entries(stage: Stage) -> Iterator[ObjectId]:
             yield ObjectId(_KINDS[entry[:1]], entry[1:])
 
 
-def _list_persons(stage: Stage) -> None:
+def _list_persons(stage: Stage, over: Event) -> None:
     seen: set[bytes] = set()
     history = (id.digest for id in entries(stage) if id.kind is not Kind.DIRECTORY)
     with (stage.folder / "log-persons").open("wb") as log:
         for id, _, chunks in stage.git().read(history):
-            for fullname in manifest.fullnames(id.kind, b"".join(chunks)):
+            if over.is_set():
+                return
+            for fullname in _fullnames(id.kind, chunks):
                 if fullname not in seen:
                     seen.add(fullname)
                     log.write(records.encode(PersonRow(fullname)))
             if len(seen) > _REMEMBERED_PERSONS:  # the catalog knows repeats; this only keeps the log short
                 seen.clear()
+
+
+def _fullnames(kind: Kind, chunks: Iterator[bytes]) -> list[bytes]:
+    """The persons a body names."""
+    head = headers_of(chunks, _HEADERS)
+    return [] if head is None else manifest.fullnames(kind, head)
 
 
 def add_unstaged(archive: Archive, stage: Stage, skipped: set[bytes]) -> None:

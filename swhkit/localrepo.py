@@ -18,6 +18,7 @@ from swhkit.errors import ChildFailed, InvalidInput
 from swhkit.git import Git
 from swhkit.model import Branch, BranchType, Snapshot
 from swhkit.process import Runner
+from swhkit.refnames import is_branch
 from swhkit.swhid import Kind, ObjectId
 
 _SYMREF = re.compile(rb"ref:\s*(\S+)\s*\Z")
@@ -66,9 +67,9 @@ def snapshot_of(path: Path, git_dir: Path, runner: Runner) -> Snapshot:
         aliases[b"HEAD"] = head_alias
     elif head:
         refs[b"HEAD"] = head
-    refs = {name: digest for name, digest in refs.items() if _is_branch(name) and name not in aliases}
+    refs = {name: digest for name, digest in refs.items() if is_branch(name) and name not in aliases}
     return _snapshot(
-        path, refs, {n: t for n, t in aliases.items() if _is_branch(n)}, common / "objects", runner
+        path, refs, {n: t for n, t in aliases.items() if is_branch(n)}, common / "objects", runner
     )
 
 
@@ -116,12 +117,6 @@ def resolve(snapshot: Snapshot, name: bytes) -> ObjectId | None:
             return ObjectId(branch.type.kind, branch.target)
         name = branch.target
     return None
-
-
-def _is_branch(name: bytes) -> bool:
-    if name.endswith(b"^{}") or name.startswith((b"refs/pipelines/", b"refs/changes/")):
-        return False
-    return not (name.startswith((b"refs/pull/", b"refs/merge-requests/")) and name.endswith(b"/merge"))
 
 
 def _symrefs(common: Path) -> Iterator[tuple[bytes, bytes]]:

@@ -58,6 +58,7 @@ from swhkit.model import (
 )
 from swhkit.net import Network, Target, curl_resolve
 from swhkit.process import Completed, Runner
+from swhkit.refnames import is_branch
 from swhkit.swhid import Kind, ObjectId
 from swhkit.text import without_secrets
 from swhkit.units import Duration, Secret, Size
@@ -218,6 +219,7 @@ __all__ = [
     "hash_chunks",
     "hash_content",
     "hookimpl",
+    "is_branch",
     "object_id",
     "without_secrets",
 ]

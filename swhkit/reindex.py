@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from swhkit import manifest
-from swhkit.affected import lost_below, tell_missing, tolerant_read
+from swhkit.affected import lost_below, tell_missing, tell_rows, tolerant_read
 from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.errors import Corrupt
 from swhkit.files import locked
 from swhkit.model import ContentRow, PersonRow
-from swhkit.storage import CatalogReader, Finding
+from swhkit.storage import COUNTERS, CatalogReader, Finding
 from swhkit.swhid import Kind, ObjectId
 
 _BATCH = 1_000
@@ -55,7 +55,12 @@ def reindex(archive: Archive, scratch: Path, tell: Tell = lambda _phase, _more: 
     ``scratch`` is an existing folder to work in. Raises ``InvalidInput`` for a read-only archive.
     """
     work = _Reindex(archive, scratch, tell)
-    work.make_rows()
+    try:
+        work.make_rows()
+    except Corrupt:  # an index of the catalog, perhaps
+        work.mend()
+        work.make_rows()
+    work.mend()
     removed = work.remove_unheld()
     distrusted = work.distrust_tips()
     work.recount()
@@ -92,7 +97,7 @@ def counted(archive: Archive) -> dict[str, int]:
         )
         number = origins[-1].id
     counts["person"] = _persons(catalog)
-    return {name: counts[name] for name in catalog.counters()}
+    return {name: counts[name] for name in COUNTERS}
 
 
 class _Reindex:
@@ -102,7 +107,7 @@ class _Reindex:
         self.objects, self.catalog, self.root = archive.writer()
         self.archive, self.scratch, self.tell = archive, scratch, tell
         self.read = tolerant_read(archive)
-        self.added = self.corrected = self.persons = self.damaged = 0
+        self.added = self.corrected = self.removed = self.persons = self.damaged = 0
 
     def make_rows(self) -> None:
         """Read every object: a row for each content, the persons of each revision and release."""
@@ -111,9 +116,13 @@ class _Reindex:
             self._make_persons([id for id in batch if isinstance(id, ObjectId)])
             self.tell("reading", len(batch))
 
+    def mend(self) -> None:
+        """Forget damaged rows that are still there: their contents are not held, or what they said is unknown."""
+        self.removed += self.catalog.mend()
+
     def remove_unheld(self) -> int:
         """Remove visible rows without bytes; returns how many. What is damaged is not gone: its row stays."""
-        removed = 0
+        removed = self.removed
         after: bytes | None = None
         while rows := self.catalog.scan_contents(after, _BATCH):
             visible = [ObjectId(Kind.CONTENT, row.sha1_git) for row in rows if row.status == "visible"]
@@ -148,9 +157,15 @@ class _Reindex:
                     there = counted(self.archive)
                 except Corrupt:
                     return
-                if there == self.catalog.counters():
+                if there == self._claimed():
                     return
                 self.catalog.set_counters(there)
+
+    def _claimed(self) -> dict[str, int] | None:
+        try:
+            return self.catalog.counters()
+        except Corrupt:
+            return None
 
     def _scrubbed(self) -> Iterator[ContentRow | ObjectId]:
         for item in self.objects.scrub():
@@ -162,11 +177,11 @@ class _Reindex:
                 yield item.id
 
     def _make_contents(self, rows: list[ContentRow]) -> None:
-        known = self.catalog.contents(row.sha1_git for row in rows)
+        known, damaged = tell_rows(self.archive, [row.sha1_git for row in rows]) if rows else ({}, set())
         wrong = {row.sha1_git for row in rows if known.get(row.sha1_git, row) != row}
         if wrong:
             self.catalog.remove_contents(wrong)
-            self.corrected += len(wrong)
+        self.corrected += len(wrong) + len(damaged)
         self.added += self.catalog.add(rows).content - len(wrong)
 
     def _make_persons(self, ids: list[ObjectId]) -> None:

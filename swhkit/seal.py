@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import msgspec
 
@@ -57,16 +58,21 @@ def seal(
     adopted = stage.packs()
     if intake.own is not None:
         _take_own(stage, intake.own)
+    over = Event()
     with ThreadPoolExecutor(1, "inventory") as pool:  # git lists what there is while git walks what is needed
-        listing = pool.submit(inventory.take, archive, stage)
-        prove(archive, stage, verdict.snapshot, intake.gaps, known_tips)
-        listing.result()
+        listing = pool.submit(inventory.take, archive, stage, over)
+        try:
+            prove(archive, stage, verdict.snapshot, intake.gaps, known_tips)
+            listing.result()
+        finally:  # an interrupted visit does not wait for the rest of ten million objects
+            over.set()
     skipped = _skip_large(stage, adopted, max_content_size)
     if not skipped:
         _compress_own(stage, {pack.path.name for pack in adopted})
     inventory.add_unstaged(archive, stage, skipped)
     _digest(archive, stage, tell)
     sealed = Sealed(
+        owner=stage.owner,
         status=verdict.status,
         reason=verdict.reason,
         date=datetime.datetime.now(datetime.UTC),

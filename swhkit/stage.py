@@ -21,14 +21,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from swhkit import pack as packs
 from swhkit.errors import Corrupt
-from swhkit.files import FileLock, locked, sync_file, sync_folder, write_durably
+from swhkit.files import FileLock, locked, make_folder, sync_file, sync_folder, write_durably
 from swhkit.git import Git
 from swhkit.model import Gap, Pack, Visit, VisitStatus
 from swhkit.process import Runner
@@ -49,10 +49,12 @@ class Owner(msgspec.Struct, frozen=True):
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """The marker of a sealed stage (the file ``sealed``): all that publishing needs beside the files it names.
 
-    ``snapshot`` is its manifest (body); ``files`` maps record files and the inventory to their SHA-256; ``packs``
-    are names without ending; ``closed``: the graph below the snapshot has no gap.
+    ``owner``: whose visit it is, so that damage to the file ``visit`` loses nothing. ``snapshot`` is its manifest
+    (body); ``files`` maps record files and the inventory to their SHA-256; ``packs`` are names without ending;
+    ``closed``: the graph below the snapshot has no gap.
     """
 
+    owner: Owner
     status: VisitStatus
     reason: str | None
     date: datetime.datetime
@@ -89,14 +91,14 @@ class Stage:
                 / _VISITS
                 / f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(4)}"
             )
-            for part in (folder, folder / "scratch", folder / "home"):
-                part.mkdir(parents=True)
             lock = FileLock(folder / "lock")
-            lock.acquire()
             try:
+                for part in (folder, folder / "scratch", folder / "home"):
+                    part.mkdir(parents=True)
+                lock.acquire()
                 visit = open_visit()
                 owner = Owner(visit.origin, visit.type, visit.number)
-                (folder / "visit").write_bytes(msgspec.json.encode(owner))
+                (folder / "visit").write_bytes(checked(msgspec.json.encode(owner)))
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 lock.release()
@@ -145,7 +147,7 @@ class Stage:
                 sync_folder(folder)
         for name in sealed.files:
             sync_file(self.folder / name)
-        write_durably(self.folder / "sealed", msgspec.json.encode(sealed))
+        write_durably(self.folder / "sealed", checked(msgspec.json.encode(sealed)))
         for folder in (self.folder, self.folder.parent, self.folder.parent.parent):
             sync_folder(folder)
 
@@ -154,21 +156,25 @@ class Stage:
         path = self.folder / "sealed"
         if not path.exists():
             return None
-        try:
-            sealed = msgspec.json.decode(path.read_bytes(), type=Sealed)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise Corrupt(
-                f"{path} is damaged ({error}); the visit of {self.owner.url} is lost, load it again"
-            ) from None
+        sealed = _read_sealed(path)
+        if sealed is None or sealed.owner != self.owner:
+            raise Corrupt(f"{path} is damaged; the visit of {self.owner.url} is lost, load it again")
         self._verify(sealed)
         return sealed
 
     def trash(self) -> None:
-        """The visit has ended: the folder goes, and the lock with it. Renamed first: half-deleted is no redo."""
+        """The visit has ended: the folder goes, and the lock with it. Renamed first: half-deleted is no redo.
+
+        May be repeated, by another process too. What cannot be deleted now is no error: the next recovery does it.
+        """
         trash = self.folder.with_name(self.folder.name + _TRASH)
-        self.folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
-        self.lock.release()
+        try:
+            with suppress(OSError, MemoryError):
+                self.folder.rename(trash)
+            with suppress(MemoryError):
+                shutil.rmtree(trash, ignore_errors=True)
+        finally:
+            self.lock.release()
 
     def _verify(self, sealed: Sealed) -> None:
         for name, digest in sealed.files.items():
@@ -197,17 +203,17 @@ def origin_lock(root: Path, url: str, visit_type: str) -> Iterator[None]:
         yield
 
 
-def take_dead(root: Path, while_counted: Callable[[set[tuple[str, int]]], None]) -> list[Stage]:
+def take_dead(
+    root: Path, while_counted: Callable[[set[tuple[str, int]]], None], patience: float | None = None
+) -> list[Stage]:
     """Take over the stages whose owners are gone; delete trash and what never became a stage.
 
     ``while_counted`` is called under the mutex with the (url, number) of every stage there is, dead or alive: an
-    unfinished visit that is not among them has nobody.
+    unfinished visit that is not among them has nobody. Raises ``Busy`` when the mutex is held longer than ``patience``.
     """
-    if not (root / _VISITS).is_dir():
-        return []
     dead: list[Stage] = []
     known: set[tuple[str, int]] = set()
-    with _mutex(root):
+    with _mutex(root, patience):
         for folder in sorted((root / _VISITS).iterdir()):
             if folder.name.endswith(_TRASH):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -238,15 +244,42 @@ def find_stage(root: Path, name: str) -> Stage | None:
     return None if owner is None else Stage(folder, FileLock(folder / "lock"), owner)
 
 
-def _owner(folder: Path) -> Owner | None:
+def checked(data: bytes) -> bytes:
+    """``data`` below a line with its SHA-256, to be read by ``read_checked``."""
+    return hashlib.sha256(data).hexdigest().encode("ascii") + b"\n" + data
+
+
+def read_checked(path: Path) -> bytes | None:
+    """What ``checked`` made of it; None if the file is not there or damaged. Raises ``OSError``."""
     try:
-        return msgspec.json.decode((folder / "visit").read_bytes(), type=Owner)
+        digest, _, data = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    return data if hashlib.sha256(data).hexdigest().encode("ascii") == digest else None
+
+
+def _owner(folder: Path) -> Owner | None:
+    """Whose stage it is, by the file ``visit`` or, where that is damaged, by the marker."""
+    try:
+        data = read_checked(folder / "visit")
+        if data is not None:
+            return msgspec.json.decode(data, type=Owner)
+        sealed = _read_sealed(folder / "sealed")
+        return None if sealed is None else sealed.owner
     except (OSError, ValueError, msgspec.DecodeError):
         return None
 
 
+def _read_sealed(path: Path) -> Sealed | None:
+    data = read_checked(path)
+    try:
+        return None if data is None else msgspec.json.decode(data, type=Sealed)
+    except (msgspec.DecodeError, ValueError):  # of another form, by another swhkit
+        return None
+
+
 @contextmanager
-def _mutex(root: Path) -> Iterator[None]:
-    (root / _VISITS).mkdir(parents=True, exist_ok=True)
-    with locked(root / _MUTEX):
+def _mutex(root: Path, patience: float | None = None) -> Iterator[None]:
+    make_folder(root / _VISITS)
+    with locked(root / _MUTEX, patience):
         yield

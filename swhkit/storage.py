@@ -50,6 +50,19 @@ READ_LIMIT = 64 << 20
 #: A catalog transaction takes at most so many rows.
 TRANSACTION_ROWS = 10_000
 
+#: What a catalog counts.
+COUNTERS = (
+    "content",
+    "directory",
+    "origin",
+    "origin_visit",
+    "person",
+    "release",
+    "revision",
+    "skipped_content",
+    "snapshot",
+)
+
 #: What ``Catalog.add`` takes: facts that are true by themselves once the bytes are held.
 Record = ContentRow | ObjectMetadata | ExtId | ExtrinsicMetadata | PersonRow
 
@@ -329,7 +342,7 @@ class CatalogReader(Protocol):
         """The fullname of a number."""
 
     def counters(self) -> dict[str, int]:
-        """Keys content, directory, origin, origin_visit, person, release, revision, skipped_content, snapshot."""
+        """A number for each of ``COUNTERS``."""
 
     def close(self) -> None:
         """Release connections."""
@@ -376,4 +389,11 @@ class Catalog(CatalogReader, Protocol):
         """Checkpoint, analyse, shrink; returns one line of prose."""
 
     def verify(self) -> Iterator[Finding]:
-        """The store's own integrity check."""
+        """The quick look: the structure of what the store is kept in."""
+
+    def scrub(self) -> Iterator[Finding]:
+        """The long look: ``verify``, and every row compared with what tells that it is as it was stored."""
+
+    def mend(self) -> int:
+        """Forget damaged rows that ``reindex`` and the next visits make anew (contents, closed tips), and make anew
+        what only helps to find rows. Returns how many rows were forgotten."""

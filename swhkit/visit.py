@@ -7,7 +7,9 @@ wrong leaves the archive as it was, with a visit that says why.
 from __future__ import annotations
 
 import datetime
+import errno
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -16,20 +18,25 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from swhkit import manifest
+from swhkit.affected import tell_missing
 from swhkit.archive import Archive
-from swhkit.errors import NotFound, SwhkitError, VisitError
+from swhkit.errors import Corrupt, NotFound, NotHeld, SwhkitError, VisitError
 from swhkit.intake import Intake
 from swhkit.model import LoadStatus, Outcome, Snapshot, Visit, VisitStatus
 from swhkit.net import Network
 from swhkit.plugin import Limits, Loader, Progress, VisitContext
-from swhkit.publish import drop, publish, recover
+from swhkit.publish import LATER, drop, publish, recover
 from swhkit.seal import Verdict, seal
 from swhkit.stage import Stage, origin_lock
 from swhkit.storage import Publication
-from swhkit.swhid import ObjectId
+from swhkit.swhid import GIT_KINDS, ObjectId
 from swhkit.text import without_secrets
 
 _LOG = logging.getLogger("swhkit.visit")
+#: Errors of a disk: where they do not tell which, it is the stage's.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_FULL = os.strerror(errno.ENOSPC)
+_NO_MEMORY = "there was not enough memory"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,14 +88,23 @@ def run(
 
     The form of ``url`` is judged before anything is written; its addresses belong to the visit.
 
-    Raises ``InvalidUrl`` (no visit is made), ``InvalidInput`` for a read-only archive, ``OSError`` and ``Corrupt``
-    when the archive itself is in trouble. Visits of one (origin, type) are serialised; the second is then uneventful.
+    A visit that was sealed but cannot be published now (a full disk) is reported as ``ongoing``: the next run, of
+    whatever origin, publishes it. Raises ``InvalidUrl`` (no visit is made), ``InvalidInput`` for a read-only archive,
+    ``OSError`` (also for want of memory) and ``Corrupt`` when the archive itself is in trouble. Visits of one
+    (origin, type) are serialised; the second is then uneventful.
     """
     _, _, root = archive.writer()
     network.check(url, resolve=False)
-    recover(archive)
-    with origin_lock(root, origin_of(url), visit_type):
-        return _Run(archive, url, visit_type, network, limits, progress).run(loader, date)
+    try:
+        recover(archive)
+        with origin_lock(root, origin_of(url), visit_type):
+            return _Run(archive, url, visit_type, network, limits, progress).run(loader, date)
+    except OSError as error:
+        text = f"{without_secrets(origin_of(url))} was not visited: {error.strerror or error}"
+        raise OSError(error.errno, text, error.filename or str(root)) from error
+    except MemoryError as error:
+        text = f"{without_secrets(origin_of(url))} was not visited: {_NO_MEMORY}"
+        raise OSError(errno.ENOMEM, text) from error
 
 
 class _Run:
@@ -112,27 +128,29 @@ class _Run:
 
     def run(self, loader: Loader, date: datetime.datetime | None) -> Report:
         opened = date or datetime.datetime.now(datetime.UTC)
-        previous = self.catalog.latest_visit(self.origin, visit_type=self.visit_type, require_snapshot=True)
-        stage, visit = Stage.create(
-            self.root, lambda: self.catalog.open_visit(self.origin, self.visit_type, opened)
-        )
+        previous, before = self._previous()
+        try:
+            stage, visit = Stage.create(
+                self.root, lambda: self.catalog.open_visit(self.origin, self.visit_type, opened)
+            )
+        except (KeyboardInterrupt, Cancelled):
+            recover(self.archive)  # the visit may be open by now, and nobody has it
+            raise
         try:
             self.catalog.update_visit(
                 self.origin, visit.number, VisitStatus.ONGOING, datetime.datetime.now(datetime.UTC)
             )
-            return self._load(loader, stage, visit, previous)
+            return self._load(loader, stage, visit, previous, before)
         except NotFound as error:
             return self._fail(stage, visit, VisitStatus.NOT_FOUND, LoadStatus.UNEVENTFUL, str(error))
         except SwhkitError as error:
-            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, str(error))
+            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, self._placed(str(error)))
         except OSError as error:
-            return self._fail(
-                stage,
-                visit,
-                VisitStatus.FAILED,
-                LoadStatus.FAILED,
-                f"{error.strerror or error} ({self.origin})",
-            )
+            reason = f"{self._told(error)} ({self.origin})"
+            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
+        except MemoryError:
+            reason = f"{_NO_MEMORY} to load {self.origin}: visit it again when there is"
+            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
         except (KeyboardInterrupt, Cancelled):
             self._fail(
                 stage,
@@ -147,12 +165,55 @@ class _Run:
             reason = f"internal error of the {self.visit_type} loader: {type(error).__name__}: {error}"
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
 
-    def _load(self, loader: Loader, stage: Stage, visit: Visit, previous: Visit | None) -> Report:
+    def _previous(self) -> tuple[Visit | None, Snapshot | None]:
+        """The visit before that had a snapshot, and the snapshot. What is damaged there is not relied on: this visit
+        is then like a first one, and makes anew what it can."""
+        try:
+            visit = self.catalog.latest_visit(self.origin, visit_type=self.visit_type, require_snapshot=True)
+            return visit, self.catalog.snapshot(visit.snapshot) if visit and visit.snapshot else None
+        except Corrupt as error:
+            _LOG.warning("%s is visited as if for the first time: %s", self.origin, error)
+            return None, None
+
+    def _missing(
+        self, before: Snapshot | None, previous: Visit | None
+    ) -> Callable[[Iterable[ObjectId]], set[ObjectId]]:
+        """What tells the objects that this visit has to bring.
+
+        Where something below the last complete snapshot turned out to be lost or damaged, nothing counts as held: a good
+        copy of each object comes. Incomplete snapshots cannot turn out so: what they have is read.
+        """
+        if before is None or previous is None:
+            return self._lacking
+        if previous.status is not VisitStatus.FULL:
+            return self._unreadable
+        tips = set(manifest.edges_of_snapshot(before))
+        return self._lacking if self.catalog.closed(tips) == tips else set
+
+    def _lacking(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Those not held, and those of which it cannot be told."""
+        parts = tell_missing(self.archive, list(ids))
+        return {id for missing, unclear in parts for id in missing | unclear}
+
+    def _unreadable(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Those not held, and those held damaged."""
+        wanted = set(ids)
+        lacking = self._lacking(wanted)
+        for id in wanted - lacking:
+            try:
+                for _ in self.archive.stream(id) if id.kind in GIT_KINDS else ():
+                    pass
+            except (Corrupt, NotHeld):
+                lacking.add(id)
+        return lacking
+
+    def _load(
+        self, loader: Loader, stage: Stage, visit: Visit, previous: Visit | None, before: Snapshot | None
+    ) -> Report:
         self.network.check(self.url)  # now with its addresses: a name that does not resolve is a failed visit
         stage.runner = stage.runner.with_(deadline=time.monotonic() + self.limits.visit_time)
-        before = self.catalog.snapshot(previous.snapshot) if previous and previous.snapshot else None
         context = self._context(stage, before, previous)
-        intake = Intake(stage, self.archive.missing, self.limits.max_content_size, self.limits.max_pack_size)
+        intake = Intake(stage, context.missing, self.limits.max_content_size, self.limits.max_pack_size)
         try:
             outcome, late = self._take_all(loader, context, intake)
             snapshot = intake.snapshot
@@ -166,7 +227,10 @@ class _Run:
                 known_tips=self.told, max_content_size=self.limits.max_content_size, tell=self._teller(),
             )  # fmt: skip
             self.progress("publishing")
-            new = publish(self.archive, stage, sealed)
+            try:
+                new = publish(self.archive, stage, sealed, keep=LATER)
+            except LATER as error:
+                return self._later(stage, visit, error)
             if (
                 outcome.load_status is None
                 and not any(new.values())
@@ -190,6 +254,8 @@ class _Run:
                     if intake.snapshot is None:
                         raise VisitError(f"the {self.visit_type} loader ended without a snapshot") from None
                     return stop.value or Outcome(), None
+                except MemoryError:  # ours, whoever meets it
+                    raise
                 except Exception as error:
                     if intake.snapshot is None:
                         raise
@@ -250,7 +316,7 @@ class _Run:
             visit_type=self.visit_type,
             previous=before,
             previous_visit=previous,
-            missing=self.archive.missing,
+            missing=self._missing(before, previous),
             read=self.archive.read,
             closed=self._remembering(self.catalog.closed),
             likely_tips=lambda limit: list(self._remember(self.catalog.likely_tips(self.origin, limit))),
@@ -290,8 +356,30 @@ class _Run:
         self, stage: Stage, visit: Visit, status: VisitStatus, load_status: LoadStatus, reason: str
     ) -> Report:
         reason = without_secrets(reason)
-        drop(self.archive, stage, status, reason)
+        try:
+            drop(self.archive, stage, status, reason)
+        except OSError as error:
+            reason = f"{reason}; the archive could not even note this ({self._told(error)}): the next run does"
+        if (stage.folder / "sealed").exists():
+            reason = f"{reason}; all of the visit is staged, and the next run publishes it"
         return self._end(visit, status, load_status, error=reason)
+
+    def _later(self, stage: Stage, visit: Visit, error: Exception) -> Report:
+        """The visit is sealed and stays so: part of it may be held by now, so it must not end as if nothing were."""
+        stage.lock.release()
+        cause = self._told(error) if isinstance(error, OSError) else str(error) or _NO_MEMORY
+        reason = f"all of {self.origin} has come and is kept, but cannot be published now ({cause}): the next run does"
+        return self._end(visit, VisitStatus.ONGOING, LoadStatus.FAILED, error=without_secrets(reason))
+
+    def _told(self, error: OSError) -> str:
+        """What is wrong, and with which file or folder."""
+        place = error.filename or (self.root if error.errno in _DISK else None)
+        return f"{error.strerror or error}{f': {os.fsdecode(place)}' if place else ''}"
+
+    def _placed(self, reason: str) -> str:
+        """What a child says of a full disk does not tell which: children write to the stage."""
+        known = _FULL not in reason or str(self.root.parent) in reason
+        return reason if known else f"{reason}; the disk of {self.root} is full"
 
     def _report(self, visit: Visit, verdict: Verdict, new: dict[str, int]) -> Report:
         return self._end(

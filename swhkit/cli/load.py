@@ -71,6 +71,7 @@ def command(
                         err=True,
                     )
                 reports.append(_visit(found, archive, request, network, settings))
+                _tell_plugins(found, archive, reports[-1])
                 if not as_json:
                     click.echo(_line(reports[-1]))
     except visit.Cancelled:
@@ -119,7 +120,7 @@ def _visit(
     loader = assemble.make_loader(found, request.visit_type, settings)
     limits = found.settings.limits
     with shown(without_secret(request.url)) as progress:
-        report = visit.run(
+        return visit.run(
             archive,
             loader,
             request.url,
@@ -128,10 +129,12 @@ def _visit(
             limits=limits,
             progress=progress,
         )
+
+
+def _tell_plugins(found: Configuration, archive: Archive, report: Report) -> None:
     ended = archive.catalog.visit(report.origin, report.visit)
-    if ended is not None:
+    if ended is not None and ended.status.final:
         found.registry.visit_finished(ended, report)
-    return report
 
 
 def _line(report: Report) -> str:
@@ -147,7 +150,7 @@ def _line(report: Report) -> str:
 
 def _exit_code(reports: list[Report]) -> int:
     statuses = {report.status for report in reports}
-    if statuses & {VisitStatus.FAILED, VisitStatus.NOT_FOUND}:
+    if statuses - {VisitStatus.FULL, VisitStatus.PARTIAL}:
         return 1
     return 3 if VisitStatus.PARTIAL in statuses else 0
 

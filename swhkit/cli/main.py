@@ -114,6 +114,8 @@ def _outcome(run: Callable[[], Any]) -> int:
     except OSError as error:
         name = f": {error.filename}" if error.filename else ""
         return _failed(f"{error.strerror or error}{name}", EXIT_FAILED)
+    except MemoryError:
+        return _failed("there is not enough memory for this", EXIT_FAILED)
     except Exception as error:  # noqa: BLE001
         text = f"internal error: {type(error).__name__}: {error}"
         hint = "" if log.isEnabledFor(logging.DEBUG) else "; `swhkit --verbose …` shows where"

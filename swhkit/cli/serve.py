@@ -45,7 +45,7 @@ def _recover(archive: Archive) -> None:
     try:
         for ended in recover(archive, _PATIENCE):
             _log.warning("visit %d of %s had died; it is %s now", ended.number, ended.url, ended.status)
-    except SwhkitError as error:
+    except (OSError, SwhkitError) as error:  # a full disk keeps nobody from reading
         _log.warning("dead visits could not be recovered: %s", error)
 
 
