@@ -3,8 +3,9 @@
 **Collisions.** git compares bodies only while it indexes a pack next to what is held. A pack may have been indexed
 elsewhere, so every object that comes under a held id is read from both sides here and compared by SHA-256, in bulk,
 all of them: negotiation leaves few (1 to 4 % of a fetch), and an attacker chooses which ones come. A pack whose very
-file is held is not compared. A held copy that cannot be read does not stop the good copy that comes. A pack that brings
-nothing new is not kept. (All 277,000 objects of a repository of 4.6 GB again, in another pack: half a minute.)
+file is held is not compared. A held copy that cannot be read does not stop the good copy that comes, and a held file
+that is damaged makes way for the same file whole. A pack that brings nothing new is not kept. (All 277,000 objects of a
+repository of 4.6 GB again, in another pack: half a minute.)
 
 **Order.** pack and idx fsynced; all packs of the call checked; then for each ``.pack`` linked, ``.idx`` linked last (git
 sees a pack by its idx); the folder fsynced. Names are ``pack-CHECKSUM``, so the same pack has the same name.
@@ -24,11 +25,12 @@ from pathlib import Path
 from swhkit.errors import Collision, Corrupt
 from swhkit.files import sync_file, sync_folder
 from swhkit.git import Git
+from swhkit.hashes import verified
 from swhkit.model import Pack
 from swhkit.pack import pack_checksum_ok
 from swhkit.storage import AdoptReport
 from swhkit.swhid import ObjectId
-from swhkit_filesystem.bulk import each, verified
+from swhkit_filesystem.bulk import each
 from swhkit_filesystem.folder import Folder
 from swhkit_filesystem.gate import Shelf, unpaired
 from swhkit_filesystem.reading import Reader
@@ -78,11 +80,12 @@ def link_pair(folder: Folder, pack: Path, idx: Path, scratch: Path) -> int:
     """
     target = folder.packs / name_of(Table(pack, idx).checksum)
     with folder.linking():
+        was_there = target.with_suffix(".pack").exists()
         added = _link(pack, target.with_suffix(".pack"), scratch)
         try:
             return added + _link(idx, target.with_suffix(".idx"), scratch)
         except BaseException:
-            if added:  # it was not there before: no half pair stays
+            if not was_there:  # no half pair stays
                 target.with_suffix(".pack").unlink(missing_ok=True)
             raise
 
@@ -98,37 +101,56 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _link(source: Path, target: Path, scratch: Path) -> int:
-    """Make ``target`` the same file as ``source``, or a copy of it; 0 if it is there already."""
+    """Make ``target`` the same file as ``source``, or a copy of it; 0 if it is there already and good."""
     if target.exists():
-        if not _same(source, target):
-            _compare_files(source, target)
-        return 0
+        if _same(source, target) or _is_good(source, target):
+            return 0
+        _put_right(target)
+    if target.exists() or not _linked(source, target):
+        new = scratch / f"new-{target.name}"
+        if not _linked(source, new):
+            shutil.copyfile(source, new)
+            new.chmod(0o444)
+            sync_file(new)
+        new.replace(target)  # a damaged file makes way for what it was
+    return target.stat().st_size
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Link, unless the file system cannot."""
     try:
         os.link(source, target)
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
-        copy = scratch / target.name
-        shutil.copyfile(source, copy)
-        copy.chmod(0o444)
-        sync_file(copy)
-        copy.rename(target)
-    return target.stat().st_size
+        return False
+    return True
 
 
-def _compare_files(source: Path, target: Path) -> None:
-    """Judge a file with other bytes under the same name. Raises ``Corrupt`` or ``Collision`` unless both are good."""
+def _is_good(source: Path, target: Path) -> bool:
+    """Whether a file with other bytes than ``source`` may keep its name. Raises ``Collision`` for another sound pack."""
     if not pack_checksum_ok(target):
-        raise Corrupt(
-            f"{target} is damaged, so its pack cannot be taken again: run `swhkit check`, then `swhkit maintain`"
-        )
-    if target.suffix == ".pack":
+        return False
+    if target.suffix == ".idx":  # whatever it was made by, it is of this pack
+        return _trailer(target, 40) == _trailer(source, 40)
+    if _trailer(target) == _trailer(source):
         raise Collision(f"{source} has the checksum of {target} and other bytes: nothing was stored")
-    if (
-        Table(target.with_suffix(".pack"), target).checksum
-        != Table(source.with_suffix(".pack"), source).checksum
-    ):
-        raise Corrupt(f"{target} is the index of another pack than its name says: run `swhkit check`")
+    return False
+
+
+def _put_right(target: Path) -> None:
+    """Give a sound pack that has the name of another its own name, unless a sound one has it already."""
+    if target.suffix == ".pack" and pack_checksum_ok(target):
+        own = target.with_name(f"{name_of(_trailer(target))}.pack")
+        if not (own.exists() and pack_checksum_ok(own) and _trailer(own) == _trailer(target)):
+            target.replace(own)
+
+
+def _trailer(path: Path, back: int = 20) -> bytes:
+    """20 bytes, ``back`` bytes before the end: a pack's own checksum, or in an idx (40) that of its pack."""
+    with path.open("rb") as file:
+        file.seek(-back, os.SEEK_END)
+        return file.read(20)
 
 
 def _compare(reader: Reader, shelf: Shelf, earlier: Sequence[Table], table: Table, scratch: Path) -> int:

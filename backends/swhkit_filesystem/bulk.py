@@ -7,13 +7,11 @@ hundred times the rest.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from swhkit.errors import ChildFailed, ChildTimeout, Corrupt
 from swhkit.git import Git
-from swhkit.hashes import git_header
 from swhkit.swhid import ObjectId
 
 T = TypeVar("T")
@@ -62,17 +60,3 @@ def _run(
         yield id.digest, result
     for digest in waiting:
         yield digest, None
-
-
-def verified(id: ObjectId, length: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, the last of them only once all have hashed to ``id``. Raises ``Corrupt`` in its place."""
-    digest, last = hashlib.sha1(git_header(id.kind.git, length)), b""
-    for piece in pieces:
-        digest.update(piece)
-        if last:
-            yield last
-        last = piece
-    if digest.digest() != id.digest:
-        raise Corrupt(f"the bytes of {id} do not hash to it")
-    if last:
-        yield last

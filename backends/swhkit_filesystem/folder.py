@@ -12,6 +12,7 @@ The folder is made under another name and renamed, so it is never there without 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from swhkit.errors import InvalidInput, NotHeld
-from swhkit.files import FileLock, locked, sync_folder
+from swhkit.files import FileLock, locked, make_folder, sync_folder
 from swhkit.git import Git
 from swhkit.process import Runner
 
@@ -134,12 +135,31 @@ def open_folder(path: Path, create: bool) -> Folder:
     return Folder(path)
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock under which stores in ``folder`` are made."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _is_store(path: Path) -> bool:
     return (path / "swhkit" / "tmp").is_dir() and (path / "objects" / "pack").is_dir()
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    with _alone(path.parent):
+        if not _is_store(path):
+            for leftover in path.parent.glob(f".{path.name}-*"):  # of one who was killed in here
+                shutil.rmtree(leftover, ignore_errors=True)
+            _make_alone(path)
+
+
+def _make_alone(path: Path) -> None:
     new = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         with tempfile.TemporaryDirectory(prefix="swhkit-") as home:
@@ -148,8 +168,11 @@ def _make(path: Path) -> None:
         new.chmod(0o755)
         for folder in (new / "objects", new / "swhkit", new):
             sync_folder(folder)
-        with suppress(OSError):  # somebody else was quicker
+        try:
             os.rename(new, path)  # noqa: PTH104
+        except OSError:
+            if not path.exists():  # else something has appeared there: it is told below
+                raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
     if not _is_store(path):

@@ -26,6 +26,7 @@ from swhkit_filesystem.folder import Folder
 from swhkit_filesystem.tables import Table
 
 log = logging.getLogger("swhkit.objects")
+_LOST = "restore both from a copy; or move both out of the folder, run `swhkit reindex`, and load the origins again"
 
 
 class Place(NamedTuple):
@@ -183,12 +184,10 @@ class Gate:
         if idx in files and idx not in bad:
             return self._table(pack, idx, files[idx])
         if pack not in files:
-            return Damaged(
-                self.folder.packs / idx, "is damaged and its pack is lost: restore both from a copy"
-            )
+            return Damaged(self.folder.packs / idx, f"is damaged and its pack is lost: {_LOST}")
         rebuilt = self._rebuild(pack)
         if rebuilt is None:
-            return Damaged(self.folder.packs / pack, "is damaged and so is its idx: restore it from a copy")
+            return Damaged(self.folder.packs / pack, f"is damaged and so is its idx: {_LOST}")
         return rebuilt
 
     def _is_sound(self, name: str, key: tuple[int, int, int]) -> bool:

@@ -22,7 +22,14 @@ from swhkit.swhid import GIT_KINDS, ObjectId
 from swhkit_filesystem.folder import Folder
 from swhkit_filesystem.gate import Gate
 from swhkit_filesystem.reading import Reader
-from swhkit_filesystem.rewriting import drop_objects, merge_packs, require_sound, write_midx
+from swhkit_filesystem.rewriting import (
+    drop_objects,
+    merge_packs,
+    require_sound,
+    retire,
+    unsound,
+    write_midx,
+)
 from swhkit_filesystem.tables import Table, all_digests
 
 #: More small packs than this are made one at the next write.
@@ -40,16 +47,22 @@ log = logging.getLogger("swhkit.objects")
 
 
 def maintain(folder: Folder, gate: Gate, reader: Reader, runner: Runner) -> MaintainReport:
-    """As ``ObjectStore.maintain``. Raises ``Corrupt``, and changes nothing, when a pack is damaged."""
+    """As ``ObjectStore.maintain``. A damaged pack goes when all that it has is held elsewhere or can still be read.
+
+    Raises ``Corrupt``, and changes nothing, when something would be lost by that.
+    """
     with folder.rewriting():
         before = _size(folder)
         _sweep(folder)
         healed = _heal(folder, runner)
         shelf = gate.look()
         shelf.require_whole("everything")
+        if bad := unsound(shelf.tables):
+            retire(folder, reader, shelf, bad)
+            healed += [f"the damaged {table.name}" for table in bad]
+            shelf = gate.look()
         tables = shelf.tables
         count = sum(1 for _ in all_digests(tables))
-        require_sound(tables)
         rolled = rolled_up(tables, count)
         if rolled:
             names = {table.name for table in rolled}

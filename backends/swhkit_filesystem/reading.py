@@ -7,7 +7,6 @@ loops for ever on a truncated one, and there are none in a store.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import islice
@@ -17,11 +16,11 @@ import pygit2
 
 from swhkit.errors import ChildFailed, ChildTimeout, Corrupt, NotHeld, TooLarge
 from swhkit.git import PIECE, Git
-from swhkit.hashes import git_digest, git_header
+from swhkit.hashes import git_digest, verified
 from swhkit.process import Runner
 from swhkit.storage import READ_LIMIT
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId
-from swhkit_filesystem.bulk import each, verified
+from swhkit_filesystem.bulk import each
 from swhkit_filesystem.gate import Gate, Shelf
 from swhkit_filesystem.tables import all_digests
 
@@ -215,22 +214,20 @@ class Reader:
         return one
 
     def _stream(self, id: ObjectId, length: int) -> Iterator[bytes]:
-        """Pieces from a child; when it fails, from a second one, after what was given already.
+        """Verified pieces. The digest is of what was given, whichever child it came from."""
+        complaint = f"the bytes of {id} do not hash to it: run `swhkit check --full`"
+        return verified(id, length, self._twice(id, length), complaint)
 
-        The digest is of what was given, whichever child it came from.
-        """
-        digest, last, seen = hashlib.sha1(git_header(id.kind.git, length)), b"", 0
+    def _twice(self, id: ObjectId, length: int) -> Iterator[bytes]:
+        """Pieces from a child; when it fails, from a second one, after what was given already."""
+        seen = 0
         for careful in (False, True):
             skip = seen
             try:
                 for piece in self._pieces(id, careful):
                     part, skip = piece[skip:], max(0, skip - len(piece))
-                    if part:
-                        digest.update(part)
-                        seen += len(part)
-                        if last:
-                            yield last
-                        last = part
+                    seen += len(part)
+                    yield part
             except ChildTimeout:
                 raise
             except ChildFailed:
@@ -240,9 +237,6 @@ class Reader:
         if seen != length:
             self._complain(self._gate.look(), {id.digest})
             raise NotHeld(f"{id} was removed while it was read")
-        if digest.digest() != id.digest:
-            raise Corrupt(f"the bytes of {id} do not hash to it: run `swhkit check --full`")
-        yield last
 
     def _pieces(self, id: ObjectId, careful: bool) -> Iterator[bytes]:
         for found, _, pieces in self.git(self._gate.shelf(), careful).read([id.digest]):

@@ -14,8 +14,10 @@ from itertools import islice
 from swhkit.errors import ChildFailed, ChildTimeout, Corrupt
 from swhkit.files import sync_file, sync_folder
 from swhkit.git import Git
-from swhkit.model import Pack
-from swhkit_filesystem.adopting import link_pair
+from swhkit.model import Chunks, Pack
+from swhkit.pack import PackWriter
+from swhkit_filesystem.adopting import fingerprint, link_pair
+from swhkit_filesystem.bulk import each
 from swhkit_filesystem.folder import Folder
 from swhkit_filesystem.gate import Shelf, unpaired
 from swhkit_filesystem.reading import Reader
@@ -54,6 +56,50 @@ def drop_objects(
     """Make one pack of all that ``old`` has but ``drop``. The objects that stay must be readable."""
     lines = (f"{digest.hex()}\n".encode() for digest in all_digests(old) if digest not in drop)
     _replace(folder, reader, shelf, [], lines, old, (), drop)
+
+
+def unsound(tables: Iterable[Table]) -> list[Table]:
+    """Those whose pack is damaged or lost, or is another than its idx says."""
+    return [table for table in tables if unpaired(Pack(table.pack, table.idx))]
+
+
+def retire(folder: Folder, reader: Reader, shelf: Shelf, bad: Sequence[Table]) -> None:
+    """Let damaged packs go: what they alone have is taken over as far as it can be read.
+
+    Raises ``Corrupt``, and changes nothing, if something would be lost that is not lost yet.
+    """
+    good = [table for table in shelf.tables if table not in bad]
+    git, digests = reader.git(shelf, careful=True), all_digests(bad)
+    with folder.temporary("salvage") as scratch:
+        writer = PackWriter(scratch / "new.pack")
+        try:
+            while share := set(islice(digests, _SHARE)):
+                _salvage(git, writer, bad, sorted(share.difference(*(table.held(share) for table in good))))
+            writer.finish()
+        finally:
+            writer.abort()
+        if len(writer):
+            pack = git.index_pack(writer.path)
+            pack.path.chmod(0o444)
+            link_pair(folder, pack.path, pack.idx, scratch)
+            sync_folder(folder.packs)
+    _delete(folder, reader, shelf, bad)
+
+
+def _salvage(git: Git, writer: PackWriter, bad: Sequence[Table], left: Sequence[bytes]) -> None:
+    """Copy objects that no good pack has; each is hashed before it is written. Raises ``Corrupt`` if one is lost."""
+    for digest, readable in each(git, left, fingerprint):
+        if readable is None:
+            file = next(table.pack for table in bad if table.find(digest) is not None)
+            raise Corrupt(
+                f"{file} is damaged and alone has the object {digest.hex()}; nothing was changed: run `swhkit check "
+                "--full` to see what is lost, and load its origins again or restore the file from a copy"
+            )
+    for digest, written in each(
+        git, left, lambda id, length, pieces: writer.add(id.kind, Chunks(length, pieces))
+    ):
+        if written is None or written.digest != digest:
+            raise Corrupt(f"the object {digest.hex()} changed while it was read: nothing was changed")
 
 
 def write_midx(folder: Folder, reader: Reader, shelf: Shelf) -> None:

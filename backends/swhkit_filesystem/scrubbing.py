@@ -17,11 +17,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from swhkit.errors import Corrupt, InvalidInput
+from swhkit.errors import ChildFailed, ChildTimeout, Corrupt, InvalidInput
 from swhkit.git import Git
 from swhkit.hashes import Hasher, Hashes, git_header
 from swhkit.storage import Finding, Scrubbed
-from swhkit.swhid import GIT_KINDS, Kind, ObjectId
+from swhkit.swhid import Kind, ObjectId
 from swhkit_filesystem.bulk import each
 from swhkit_filesystem.gate import Gate, Shelf
 from swhkit_filesystem.reading import Reader
@@ -129,6 +129,7 @@ def _share(
     stop: threading.Event, git: Git, table: Table, share: Sequence[tuple[int, bytes]], start: _Position
 ) -> list[Scrubbed | Finding]:
     done: list[Scrubbed | Finding] = []
+    damaged: list[bytes] = []
     results = each(git, [digest for _, digest in share], _digest)
     for (offset, digest), (_, result) in zip(share, results, strict=True):
         if stop.is_set():
@@ -136,11 +137,12 @@ def _share(
         if result is None and not table.pack.exists():
             break  # rewritten meanwhile: its objects come with a later pack
         if result is None:
-            done.append(_finding(git, table, digest))
+            damaged.append(digest)
         else:
             id, length, hashes = result
             done.append(Scrubbed(id, length, str(start._replace(offset=offset)), hashes))
-    return done
+    # first, so that whoever resumes after one of this share has heard of them
+    return [*_findings(git, table, damaged), *done]
 
 
 def _digest(id: ObjectId, length: int, pieces: Iterator[bytes]) -> tuple[ObjectId, int, Hashes | None]:
@@ -161,13 +163,22 @@ def _digest(id: ObjectId, length: int, pieces: Iterator[bytes]) -> tuple[ObjectI
     return id, length, None
 
 
-def _finding(git: Git, table: Table, digest: bytes) -> Finding:
-    """What to say of an object that cannot be read; its kind is known when its head can still be read."""
-    result = git.run("cat-file", "-t", digest.hex(), check=False)
-    word = result.stdout.decode("ascii", "replace").strip()
-    kind = next((kind for kind in GIT_KINDS if kind.git == word), None)
-    object = None if kind is None else ObjectId(kind, digest)
-    return Finding(f"the object {digest.hex()} is damaged", _RESTORE, object=object, file=str(table.pack))
+def _findings(git: Git, table: Table, damaged: list[bytes]) -> Iterator[Finding]:
+    """What to say of objects that cannot be read; their kinds are known where their heads can still be read.
+
+    One child for all of them: there are many when a pack is cut short.
+    """
+    kinds: dict[bytes, Kind | None] = {}
+    try:
+        kinds.update((digest, kind) for digest, kind, _ in git.check(damaged))
+    except ChildTimeout:
+        raise
+    except (ChildFailed, Corrupt):  # the others stay without a kind
+        pass
+    for digest in damaged:
+        kind = kinds.get(digest)
+        object = None if kind is None else ObjectId(kind, digest)
+        yield Finding(f"the object {digest.hex()} is damaged", _RESTORE, object=object, file=str(table.pack))
 
 
 def _view(reader: Reader, table: Table, place: Path) -> Git:

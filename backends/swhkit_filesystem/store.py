@@ -21,6 +21,8 @@ from swhkit_filesystem.gate import Gate
 from swhkit_filesystem.reading import Reader
 
 T = TypeVar("T")
+#: Bytes that have to be free for the children's home: configurations of git and two empty git directories.
+_HOME_NEEDS = 64 << 10
 
 
 class FilesystemStore:
@@ -112,15 +114,25 @@ def _home(folder: Folder) -> Iterator[Path]:
     """A private home for the children.
 
     It lies in the store, where nobody tidies up behind a server that runs for months, and where the next writer
-    removes what a killed process left; elsewhere only when the store cannot be written to.
+    removes what a killed process left; elsewhere only when the store cannot be written to, or its disk is full.
     """
     with ExitStack() as stack:
         try:
             home = stack.enter_context(folder.temporary("home"))
+            _probe(home)
         except OSError:
             home = Path(tempfile.mkdtemp(prefix="swhkit-objects-"))
             stack.callback(_remove, home, os.getpid())
         yield home
+
+
+def _probe(home: Path) -> None:
+    """Raise ``OSError`` where there is no room for the few small files of the children."""
+    probe = home / "probe"
+    with probe.open("wb") as file:
+        file.write(bytes(_HOME_NEEDS))
+        file.flush()
+    probe.unlink()
 
 
 def _remove(home: Path, owner: int) -> None:

@@ -56,7 +56,8 @@ def _file(folder: Folder, names: list[str], name: str) -> Iterator[Finding]:
     path = folder.packs / name
     try:
         if path.suffix == ".pack":
-            yield from _pack(path, f"{name[:-5]}.idx" in names)
+            found = list(_pack(path, f"{name[:-5]}.idx" in names))
+            yield from found if found and _is_there(folder, path) else ()
         elif path.suffix == ".idx" and f"{name[:-4]}.pack" not in names:
             yield Finding("the pack of this index is lost, with all its objects", _RESTORE, file=str(path))
         elif (name == "multi-pack-index" or path.suffix == ".rev") and not pack_checksum_ok(path):
@@ -67,6 +68,13 @@ def _file(folder: Folder, names: list[str], name: str) -> Iterator[Finding]:
         yield Finding(
             f"the file cannot be read: {error.strerror}", "look after the disk and its rights", file=str(path)
         )
+
+
+def _is_there(folder: Folder, pack: Path) -> bool:
+    """Whether a pack with findings still has to answer for them: its files vanish while it is looked at when it is
+    rewritten, one after the other, but all under the lock."""
+    with folder.settled():
+        return pack.exists()
 
 
 def _pack(path: Path, has_idx: bool) -> Iterator[Finding]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from swhkit import hashes
 from swhkit.errors import Corrupt, NotHeld
-from swhkit.hashes import git_header
 from swhkit.swhid import Kind, ObjectId
 from swhkit_sqlite.codec import Damaged, decompress
 from swhkit_sqlite.connection import Database, Schema
@@ -91,17 +90,9 @@ def _chunks(db: Database, row: int, length: int) -> Iterator[bytes]:
 
 
 def verified(file: Path, id: ObjectId, length: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, the last one only once all have hashed to ``id``. Raises ``Corrupt`` naming object and file."""
-    digest, held = hashlib.sha1(git_header(id.kind.git, length)), b""
+    """``hashes.verified``, where ``Corrupt`` names object and file, and is also raised for ``Damaged``."""
+    complaint = f"the bytes of {id} in {file} do not hash to it: run `swhkit check`"
     try:
-        for piece in pieces:
-            if held:
-                yield held
-            digest.update(piece)
-            held = piece
+        yield from hashes.verified(id, length, pieces, complaint)
     except Damaged as error:
         raise Corrupt(f"{id} in {file} is damaged ({error}): run `swhkit check`") from error
-    if digest.digest() != id.digest:
-        raise Corrupt(f"the bytes of {id} in {file} do not hash to it: run `swhkit check`")
-    if held:
-        yield held

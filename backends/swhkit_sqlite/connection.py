@@ -18,23 +18,34 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from swhkit.errors import InvalidInput, NotHeld
-from swhkit.files import sync_folder
+from swhkit.errors import Busy, InvalidInput, NotHeld
+from swhkit.files import make_folder, sync_folder
 from swhkit_sqlite.errors import translated
 
 BUSY_SECONDS = 60.0
 _READER_CACHE = 8 << 20
 _WAL_LIMIT = 64 << 20
 _VACUUM_PAGES = 5_000
+_PARTS = (
+    "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+)
+#: What SQLite says where it cannot make the files of its write-ahead log.
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+
+
+def _nothing(_connection: sqlite3.Connection) -> None:
+    """What a connection needs before it is used, where it needs nothing."""
 
 
 class Schema(NamedTuple):
     """What a file is: ``what`` in words, its ``application_id``, and the functions that bring it from one form to the
-    next, oldest first. Each gets the connection, inside one transaction for all."""
+    next, oldest first. Each gets the connection, inside one transaction for all. ``prepare`` is called with each new
+    connection."""
 
     what: str
     application_id: int
     steps: tuple[Callable[[sqlite3.Connection], None], ...]
+    prepare: Callable[[sqlite3.Connection], None] = _nothing
 
     @property
     def version(self) -> int:
@@ -80,13 +91,23 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """This thread's reading connection. Fetch everything inside the block: it holds back checkpoints."""
+        """This thread's reading connection. Fetch everything inside the block: it holds back checkpoints.
+
+        Where the disk has no room for what SQLite needs beside the file, it is a connection for this block, to a file
+        that nobody writes; raises ``Busy`` if somebody did.
+        """
         process = self._here()
         with translated(self.path):
             reader: _Reader | None = getattr(process.local, "reader", None)
-            if reader is None:
-                reader = process.local.reader = _Reader(self.connect(_READER_CACHE))
-                reader.connection.execute("PRAGMA query_only=ON")
+            if reader is not None:
+                yield reader.connection
+                return
+            connection = self._reader()
+            if connection is None:
+                with self._unwritten() as connection:
+                    yield connection
+                return
+            reader = process.local.reader = _Reader(connection)
             yield reader.connection
 
     @contextmanager
@@ -96,7 +117,11 @@ class Database:
         with translated(self.path), process.lock:
             self._here()
             if process.writer is None:
-                process.writer = self.connect(self._cache)
+                opened = self.connect(self._cache)
+                opened.execute(
+                    "PRAGMA journal_mode=WAL"
+                )  # a copy by VACUUM INTO, or from a dump, has lost it
+                process.writer = opened
             writer = process.writer
             if writer.in_transaction:
                 raise ValueError(f"a source of objects or records for {self.path} writes to it itself")
@@ -109,11 +134,59 @@ class Database:
                     writer.execute("ROLLBACK")
                 raise
 
-    def connect(self, cache: int) -> Connection:
+    def _reader(self) -> Connection | None:
+        """A new connection for reading; None if SQLite cannot make its files and the database does not need them."""
+        connection = None
+        try:
+            connection = self.connect(_READER_CACHE)
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.OperationalError as error:
+            if connection is not None:
+                connection.close()
+            if error.sqlite_errorcode & 0xFF in _NO_ROOM and self.path.exists() and self._log_is_empty():
+                return None
+            raise
+        return connection
+
+    @contextmanager
+    def _once(self) -> Iterator[Connection]:
+        """A connection for reading, for this block."""
+        connection = self._reader()
+        if connection is None:
+            with self._unwritten() as connection:
+                yield connection
+            return
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _unwritten(self) -> Iterator[Connection]:
+        """A connection that takes the file for one that nobody writes. Raises ``Busy`` if that was not so."""
+        before = self._state()
+        connection = self.connect(_READER_CACHE, "mode=ro&immutable=1")
+        try:
+            yield connection
+        finally:
+            connection.close()
+        if self._state() != before or not self._log_is_empty():
+            raise Busy(f"{self.path} was written to while it was read from a full disk: try again")
+
+    def _state(self) -> tuple[int, int, int]:
+        found = self.path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _log_is_empty(self) -> bool:
+        log = self.path.with_name(self.path.name + "-wal")
+        return not log.exists() or log.stat().st_size == 0
+
+    def connect(self, cache: int, mode: str = "mode=rw") -> Connection:
         """A new connection, ready for use; it belongs to the database, which closes it."""
         process = self._here()
         connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_SECONDS,
+            f"file:{quote(str(self.path))}?{mode}", uri=True, isolation_level=None, timeout=BUSY_SECONDS,
             check_same_thread=False, factory=Connection,
         )  # fmt: skip
         process.all.add(connection)
@@ -126,6 +199,7 @@ class Database:
             f"wal_autocheckpoint={_WAL_LIMIT >> 12}",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        self.schema.prepare(connection)
         return connection
 
     def check_open(self) -> None:
@@ -160,19 +234,41 @@ class Database:
                 connection.close()
         return before, self.size()
 
-    def problems(self) -> Iterator[str]:
-        """What SQLite's own check of structure finds (``quick_check``, then references between tables)."""
+    def problems(self, full: bool = False) -> Iterator[str]:
+        """What SQLite's own check of structure finds (``quick_check``, then references between tables), and which
+        tables are not those we made. ``full``: indexes are compared with their tables too."""
         self._here()
-        with translated(self.path):
-            connection = self.connect(_READER_CACHE)
-            try:
-                for (line,) in connection.execute("PRAGMA quick_check"):
-                    if line != "ok":
-                        yield str(line)
-                for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-                    yield f"row {row} of {table} names a row of {parent} that is not there"
-            finally:
-                connection.close()
+        with translated(self.path), self._once() as connection:
+            for (line,) in connection.execute(f"PRAGMA {'integrity' if full else 'quick'}_check"):
+                if line != "ok":
+                    yield str(line)
+            yield from self._strange_schema(connection)
+            for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+                yield f"row {row} of {table} names a row of {parent} that is not there"
+
+    @contextmanager
+    def scanning(self) -> Iterator[sqlite3.Connection]:
+        """A reading connection for this block, for scans of any length; its settings may be changed."""
+        self._here()
+        with translated(self.path), self._once() as connection:
+            yield connection
+
+    def _strange_schema(self, connection: sqlite3.Connection) -> Iterator[str]:
+        """Tables, indexes and views that are not as our steps make them. What somebody added is none of our business."""
+        model = Connection(":memory:", isolation_level=None)
+        try:
+            self.schema.prepare(model)
+            for step in self.schema.steps:
+                step(model)
+            found = dict(connection.execute(_PARTS).fetchall())
+            for name, text in model.execute(_PARTS):
+                if found.get(name, "") != text:
+                    yield f"the definition of {name} is not what it was made with"
+        finally:
+            model.close()
+        applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
+        if applied != set(self._names()):
+            yield "the list of the forms it has had is not what was written"
 
     def _here(self) -> _Process:
         if self._closed:
@@ -188,7 +284,7 @@ class Database:
         if not self.path.exists():
             if not create:
                 raise NotHeld(f"there is no {what} at {self.path}: `swhkit init` makes one")
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
         elif self._version() == self.schema.version:
             return
         elif self._version() == 0 and not create:
@@ -198,13 +294,10 @@ class Database:
 
     def _version(self) -> int:
         """The form the file has; 0 if it is empty. Raises ``InvalidInput`` if it is not ours, or newer than we know."""
-        connection = self.connect(_READER_CACHE)
-        try:
+        with self._once() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             (owner,) = connection.execute("PRAGMA application_id").fetchone()
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        finally:
-            connection.close()
         if owner != self.schema.application_id and (owner or version or tables):
             raise InvalidInput(
                 f"{self.path} is an SQLite file, but no {self.schema.what} of swhkit: choose another path"
@@ -238,14 +331,18 @@ class Database:
         if new:
             sync_folder(self.path.parent)
 
+    def _names(self) -> list[str]:
+        """The names under which sqlite-utils writes down that a step was made."""
+        return [f"{number:04}_{step.__name__}" for number, step in enumerate(self.schema.steps, start=1)]
+
     def _apply(self, connection: Connection) -> None:
         """Let sqlite-utils run what has not been run; it nests in our transaction."""
         from sqlite_utils import Database as Tables
         from sqlite_utils.migrations import Migrations
 
         migrations = Migrations("swhkit")
-        for number, step in enumerate(self.schema.steps, start=1):
-            migrations(name=f"{number:04}_{step.__name__}")(_on_connection(step))
+        for name, step in zip(self._names(), self.schema.steps, strict=True):
+            migrations(name=name)(_on_connection(step))
         migrations.apply(Tables(connection, execute_plugins=False))
 
 

@@ -6,19 +6,27 @@ The file is meant to be opened by people too (sqlite-utils, datasette): tables h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from swhkit.errors import Corrupt
 from swhkit.model import ContentRow, ExtId, ExtrinsicMetadata, ObjectMetadata, PersonRow
-from swhkit.storage import TRANSACTION_ROWS, Added, Finding, Record
-from swhkit_sqlite.catalog.contents import Contents
+from swhkit.storage import COUNTERS, TRANSACTION_ROWS, Added, Finding, Record
+from swhkit_sqlite.catalog.contents import Contents, repeated
 from swhkit_sqlite.catalog.facts import Facts
+from swhkit_sqlite.catalog.findings import finding
 from swhkit_sqlite.catalog.publish import Publishing
 from swhkit_sqlite.catalog.schema import SCHEMA
+from swhkit_sqlite.catalog.sums import COLUMNS, damaged, drop_damaged, insert, sound
 from swhkit_sqlite.catalog.visits import Visits
 from swhkit_sqlite.connection import Database
 
+#: Damaged rows of these are forgotten by ``mend``: reindexing, or the next visit, makes them anew.
+_COME_AGAIN = ("content", "closed_tip", "object_metadata", "extid")
+_COPY = "keep a copy of the file, then restore a backup or run `sqlite3 FILE .recover`"
+_REINDEX = "run `swhkit reindex`, which makes indexes anew"
 #: A transaction of ``add`` ends early when so many bytes of names and metadata have come.
 _TRANSACTION_BYTES = 16 << 20
 
@@ -56,20 +64,21 @@ class SqliteCatalog(Contents, Facts, Visits, Publishing):
 
     def counters(self) -> dict[str, int]:
         """As the contract."""
-        with self._db.reading() as connection:
-            return dict(connection.execute("SELECT name, value FROM counter").fetchall())
+        sql = f"SELECT {sound(c='counter')}, c.name, c.value FROM counter c"
+        found = dict(self._all(lambda *counter: counter, sql, ()))
+        if set(found) != set(COUNTERS):
+            raise self._damaged("a counter has gone")
+        return found
 
     def set_counters(self, values: Mapping[str, int]) -> None:
-        """As the contract; one transaction."""
+        """As the contract; one transaction. Damaged counters are made anew."""
+        if unknown := set(values) - set(COUNTERS):
+            raise ValueError(f"unknown counters: {', '.join(sorted(unknown))}; known: {', '.join(COUNTERS)}")
         with self._db.writing() as connection:
-            known = {name for (name,) in connection.execute("SELECT name FROM counter")}
-            if unknown := set(values) - known:
-                raise ValueError(
-                    f"unknown counters: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
-                )
-            connection.executemany(
-                "UPDATE counter SET value = ? WHERE name = ?", [(v, k) for k, v in values.items()]
-            )
+            names = ", ".join("?" * len(COUNTERS))
+            connection.execute(f"DELETE FROM counter WHERE name NOT IN ({names})", COUNTERS)
+            connection.executemany("DELETE FROM counter WHERE name = ?", [(name,) for name in values])
+            insert(connection, "counter", values.items())
 
     def maintain(self) -> str:
         """Give free space back, let SQLite look at its statistics, empty the write-ahead log."""
@@ -77,13 +86,44 @@ class SqliteCatalog(Contents, Facts, Visits, Publishing):
         return f"{self._db.path.name}: {before} bytes before, {after} after"
 
     def verify(self) -> Iterator[Finding]:
-        """SQLite's own check of the file's structure."""
-        next_step = "keep a copy of the file, then restore a backup or run `sqlite3 FILE .recover`"
+        """SQLite's own check of the file's structure, and whether the tables are those we made."""
+        return self._problems(full=False)
+
+    def scrub(self) -> Iterator[Finding]:
+        """As the contract: every index is compared with its table, every row with its checksum."""
+        yield from self._problems(full=True)
+        yield from self._damaged_rows()
+
+    def mend(self) -> int:
+        """As the contract; one transaction. Raises ``Corrupt`` where a page makes no sense: then only a copy helps."""
+        with self._db.writing() as connection:
+            if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+                connection.execute("REINDEX")
+            forgotten = sum(drop_damaged(connection, table) for table in _COME_AGAIN)
+            while rows := repeated(connection):
+                connection.executemany("DELETE FROM content WHERE id = ?", [(id,) for id in rows])
+                forgotten += len(rows)
+        return forgotten
+
+    def _problems(self, full: bool) -> Iterator[Finding]:
         try:
-            for problem in self._db.problems():
-                yield Finding(problem, next_step, file=str(self._db.path))
+            for problem in self._db.problems(full):
+                index = re.search("missing from index|non-unique entry|wrong # of entries", problem)
+                yield Finding(problem, _REINDEX if index else _COPY, file=str(self._db.path))
         except Corrupt as error:
-            yield Finding(str(error), next_step, file=str(self._db.path))
+            yield Finding(str(error), _COPY, file=str(self._db.path))
+
+    def _damaged_rows(self) -> Iterator[Finding]:
+        for table in COLUMNS:
+            try:
+                with self._db.scanning() as connection:
+                    for row in damaged(connection, table):
+                        yield finding(table, row, str(self._db.path))
+            except Corrupt as error:
+                yield Finding(str(error), _COPY, file=str(self._db.path))
+        with suppress(Corrupt), self._db.scanning() as connection:
+            for id in repeated(connection):
+                yield Finding(f"a content has a second row ({id})", _REINDEX, file=str(self._db.path))
 
     def close(self) -> None:
         """As the contract."""

@@ -1,4 +1,8 @@
-"""Content rows: four digests, a length, visible or absent."""
+"""Content rows: four digests, a length, visible or absent.
+
+A damaged row is ``Corrupt`` to who asks for it, and no row to who asks what is there: so the next visit that has the
+content makes it anew.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,13 @@ from collections.abc import Iterable, Sequence
 from swhkit.errors import NotHeld
 from swhkit.hashes import HASH_LENGTHS, HashName
 from swhkit.model import ContentRow
+from swhkit_sqlite.catalog.sums import insert, next_id, replace, sound
 from swhkit_sqlite.catalog.tables import Tables, count, plain
 from swhkit_sqlite.codec import groups, values
 
 _COLUMNS = "c.sha1_git, c.sha1, c.sha256, c.blake2s256, c.length, c.absent, c.reason"
-_INSERT = "INSERT INTO content (sha1_git, sha1, sha256, blake2s256, length, absent, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SOUND = sound(c="content")
+_OR_DAMAGED = f" OR NOT ({_SOUND})"
 
 _Columns = tuple[bytes, bytes, bytes, bytes, int, int, str | None]
 
@@ -24,7 +30,9 @@ class Contents(Tables):
         """As the contract."""
         found = {}
         for group in groups(sha1_gits):
-            rows = self._all(_row, _select(_COLUMNS, "sha1_git", len(group)), group)
+            rows = self._all(
+                _row, _select(f"{_SOUND}, {_COLUMNS}", "sha1_git", len(group), _OR_DAMAGED), group
+            )
             found.update({row.sha1_git: row for row in rows})
         return found
 
@@ -32,7 +40,7 @@ class Contents(Tables):
         """As the contract."""
         missing: set[bytes] = set()
         for group in groups(sha1_gits):
-            sql = _select("c.sha1_git", "sha1_git", len(group)) + " WHERE c.absent = 0"
+            sql = _select("c.sha1_git", "sha1_git", len(group)) + f" WHERE c.absent = 0 AND {_SOUND}"
             with self._db.reading() as connection:
                 rows = connection.execute(sql, group).fetchall()
             missing.update(group)
@@ -46,7 +54,8 @@ class Contents(Tables):
         found: dict[bytes, list[ContentRow]] = {}
         seen: set[bytes] = set()
         for group in groups(digests):
-            for row in self._all(_row, _select(_COLUMNS, algorithm, len(group)), group):
+            sql = _select(f"{_SOUND}, {_COLUMNS}", algorithm, len(group), _OR_DAMAGED)
+            for row in self._all(_row, sql, group):
                 digest: bytes = getattr(row, algorithm)
                 if digest not in seen:
                     found.setdefault(digest, []).append(row)
@@ -54,15 +63,14 @@ class Contents(Tables):
         return found
 
     def scan_contents(self, after: bytes | None = None, limit: int = 1000) -> list[ContentRow]:
-        """In the order of arrival. Raises ``NotHeld`` if the row to resume after is gone."""
+        """In the order of arrival, without damaged rows. Raises ``NotHeld`` if the row to resume after is gone."""
         start = 0
         if after is not None:
-            with self._db.reading() as connection:
-                row = connection.execute(_select("c.id", "sha1_git", 1), (after,)).fetchone()
-            if row is None:
+            with self._db.reading() as connection:  # the last, for no damage may make a scan go in circles
+                (start,) = connection.execute(_select("max(c.id)", "sha1_git", 1), (after,)).fetchone()
+            if start is None:
                 raise NotHeld(f"the content row {after.hex()} to resume after is gone: begin the scan again")
-            (start,) = row
-        sql = f"SELECT {_COLUMNS} FROM content c WHERE c.id > ? ORDER BY c.id LIMIT ?"
+        sql = f"SELECT 1, {_COLUMNS} FROM content c WHERE c.id > ? AND {_SOUND} ORDER BY c.id LIMIT ?"
         return self._all(_row, sql, (start, max(limit, 0)))
 
     def remove_contents(self, sha1_gits: Iterable[bytes]) -> int:
@@ -84,13 +92,15 @@ class Contents(Tables):
         wanted = _best(rows)
         visible = self._make_visible(connection, wanted)
         for group in groups(tuple(wanted)):
-            for (digest,) in connection.execute(
-                _select("c.sha1_git", "sha1_git", len(group)), group
-            ).fetchall():
-                wanted.pop(digest, None)
+            sql = _select(f"k.d, c.id, {_SOUND}", "sha1_git", len(group), _OR_DAMAGED)
+            for digest, id, good in connection.execute(sql, group).fetchall():
+                row = wanted.pop(digest, None)
+                if row is not None and not good:
+                    replace(connection, "content", (id, *_columns(row)))
         # sorted, because neighbours in the index then share pages
         new = [wanted[digest] for digest in sorted(wanted)]
-        connection.executemany(_INSERT, map(_columns, new))
+        first = next_id(connection, "content") if new else 0
+        insert(connection, "content", ((id, *_columns(row)) for id, row in enumerate(new, first)))
         absent = sum(row.status != "visible" for row in new)
         count(connection, "skipped_content", absent - visible)
         count(connection, "content", len(new) - absent + visible)
@@ -103,12 +113,23 @@ class Contents(Tables):
             return 0
         ids = []
         for group in groups(digest for digest, row in wanted.items() if row.status == "visible"):
-            sql = _select(f"{_COLUMNS}, c.id", "sha1_git", len(group)) + " WHERE c.absent = 1"
+            sql = _select(f"{_COLUMNS}, c.id", "sha1_git", len(group)) + f" WHERE c.absent = 1 AND {_SOUND}"
             for *row, id in connection.execute(sql, group).fetchall():
                 if tuple(row[:5]) == _columns(wanted[row[0]])[:5]:
-                    ids.append((id,))
-        connection.executemany("UPDATE content SET absent = 0, reason = NULL WHERE id = ?", ids)
+                    ids.append((id, *_columns(wanted[row[0]])))
+        for changed in ids:
+            replace(connection, "content", changed)
         return len(ids)
+
+
+def repeated(connection: sqlite3.Connection) -> list[int]:
+    """The numbers of rows of contents that have an earlier row; there are none unless an index was damaged."""
+    prefixes = "SELECT substr(sha1_git, 1, 5) FROM content INDEXED BY content_sha1_git GROUP BY 1 HAVING count(*) > 1"
+    sql = (
+        f"SELECT max(c.id) FROM content c WHERE substr(c.sha1_git, 1, 5) IN ({prefixes}) "
+        "GROUP BY c.sha1_git HAVING count(*) > 1"
+    )
+    return [id for (id,) in connection.execute(sql)]
 
 
 def _best(rows: Sequence[ContentRow]) -> dict[bytes, ContentRow]:
@@ -121,11 +142,14 @@ def _best(rows: Sequence[ContentRow]) -> dict[bytes, ContentRow]:
     return best
 
 
-def _select(columns: str, name: str, number: int) -> str:
-    """A join of ``number`` digests with the content rows that have them, by index and then by the whole digest."""
+def _select(columns: str, name: str, number: int, others: str = "") -> str:
+    """A join of ``number`` digests with the content rows that have them, by index and then by the whole digest.
+
+    ``others`` (``_OR_DAMAGED``): rows that the index names and whose own digest may have changed since.
+    """
     return (
         f"WITH k(d) AS ({values(number)}) SELECT {columns} FROM k CROSS JOIN content c "
-        f"ON substr(c.{name}, 1, 5) = substr(k.d, 1, 5) AND c.{name} = k.d"
+        f"ON substr(c.{name}, 1, 5) = substr(k.d, 1, 5) AND (c.{name} = k.d{others})"
     )
 
 

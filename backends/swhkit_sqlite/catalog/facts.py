@@ -12,6 +12,7 @@ from typing import Any
 from swhkit.manifest import emd_id
 from swhkit.model import ExtId, ExtrinsicMetadata, ObjectMetadata
 from swhkit.swhid import Kind, ObjectId
+from swhkit_sqlite.catalog.sums import Value, insert, next_id, replace, sound, unless_sound
 from swhkit_sqlite.catalog.tables import Tables, clipped, count, to_date, to_microseconds
 from swhkit_sqlite.codec import groups, values
 
@@ -19,7 +20,7 @@ _EMD_COLUMNS = (
     "target", "discovery_date", "authority_type", "authority_url", "fetcher_name", "fetcher_version", "format",
     "origin", "visit", "snapshot", "release", "revision", "path", "directory", "metadata",
 )  # fmt: skip
-_EXTID = "SELECT e.type, e.version, e.value, e.kind, e.digest"
+_EXTID = f"SELECT {sound(e='extid')}, e.type, e.version, e.value, e.kind, e.digest"
 
 
 class Facts(Tables):
@@ -30,8 +31,9 @@ class Facts(Tables):
         found = {}
         for group in groups(ids):
             sql = (
-                f"WITH k(digest, kind) AS ({values(len(group), 2)}) SELECT m.kind, m.digest, m.revision_type, "
-                "m.synthetic, m.metadata FROM k CROSS JOIN object_metadata m ON m.digest = k.digest AND m.kind = k.kind"
+                f"WITH k(digest, kind) AS ({values(len(group), 2)}) SELECT {sound(m='object_metadata')}, "
+                "m.kind, m.digest, m.revision_type, m.synthetic, m.metadata "
+                "FROM k CROSS JOIN object_metadata m ON m.digest = k.digest AND m.kind = k.kind"
             )
             rows = self._all(_metadata, sql, [p for id in group for p in (id.digest, id.kind.value)])
             found.update({row.id: row for row in rows})
@@ -86,57 +88,65 @@ class Facts(Tables):
         return found[0][1] if found else None
 
     def _extrinsic(self, condition: str, *parameters: object) -> list[tuple[bytes, ExtrinsicMetadata]]:
-        sql = f"SELECT digest, {', '.join(_EMD_COLUMNS)} FROM extrinsic_metadata {condition}"
+        good = sound(extrinsic_metadata="extrinsic_metadata")
+        sql = f"SELECT {good}, digest, {', '.join(_EMD_COLUMNS)} FROM extrinsic_metadata {condition}"
         return self._all(_emd, sql, parameters)
 
     def authorities(self, target: str) -> list[tuple[str, str]]:
         """As the contract; in alphabetical order."""
-        sql = "SELECT DISTINCT authority_type, authority_url FROM extrinsic_metadata WHERE target = ? ORDER BY 1, 2"
-        with self._db.reading() as connection:
-            return connection.execute(sql, (target,)).fetchall()
+        good = sound(e="extrinsic_metadata")
+        sql = (
+            f"SELECT DISTINCT {good}, e.authority_type, e.authority_url FROM extrinsic_metadata e "
+            "WHERE e.target = ? ORDER BY 2, 3"
+        )
+        return self._all(lambda *authority: authority, sql, (target,))
 
     def persons(self, fullnames: Iterable[bytes]) -> dict[bytes, int]:
         """As the contract."""
         found: dict[bytes, int] = {}
         for group in groups(fullnames):
             with self._db.reading() as connection:
-                found.update(_person_rows(connection, group))
+                rows = _person_rows(connection, group)
+            if not all(good for _, _, good in rows):
+                raise self._damaged("a person does not match its checksum")
+            found.update({name: id for name, id, _ in rows})
         return found
 
     def person(self, id: int) -> bytes | None:
         """As the contract."""
-        with self._db.reading() as connection:
-            row = connection.execute("SELECT fullname FROM person WHERE id = ?", (clipped(id),)).fetchone()
-        return None if row is None else row[0]
+        sql = f"SELECT {sound(p='person')}, p.fullname FROM person p WHERE p.id = ?"
+        found = self._all(bytes, sql, (clipped(id),))
+        return found[0] if found else None
 
     def _add_persons(self, connection: sqlite3.Connection, fullnames: Sequence[bytes]) -> int:
         new = dict.fromkeys(fullnames)
         for group in groups(fullnames):
-            for name in _person_rows(connection, group):
-                del new[name]
-        connection.executemany(
-            "INSERT INTO person (key, fullname) VALUES (?, ?)", [(_key(n), n) for n in new]
-        )
+            for name, id, good in _person_rows(connection, group):
+                new.pop(name, None)
+                if not good:
+                    replace(connection, "person", (id, _key(name), name))
+        first = next_id(connection, "person") if new else 0
+        insert(connection, "person", ((id, _key(n), n) for id, n in enumerate(new, first)))
         return count(connection, "person", len(new))
 
     def _add_metadata(self, connection: sqlite3.Connection, rows: Sequence[ObjectMetadata]) -> int:
-        return _insert(connection, "INSERT OR IGNORE INTO object_metadata VALUES (?, ?, ?, ?, ?)", [
+        return _insert(connection, "object_metadata", [
             (row.digest, row.kind.value, row.revision_type, int(row.synthetic),
              None if row.metadata is None else json.dumps(row.metadata))
             for row in rows
         ])  # fmt: skip
 
     def _add_extids(self, connection: sqlite3.Connection, rows: Sequence[ExtId]) -> int:
-        return _insert(connection, "INSERT OR IGNORE INTO extid VALUES (?, ?, ?, ?, ?)", [
+        return _insert(connection, "extid", [
             (row.type, row.value, row.version, row.kind.value, row.digest) for row in rows
         ])  # fmt: skip
 
     def _add_extrinsic(self, connection: sqlite3.Connection, rows: Sequence[ExtrinsicMetadata]) -> int:
-        sql = (
-            f"INSERT OR IGNORE INTO extrinsic_metadata (digest, {', '.join(_EMD_COLUMNS)}) "
-            f"VALUES ({', '.join('?' * (len(_EMD_COLUMNS) + 1))})"
+        first = next_id(connection, "extrinsic_metadata") if rows else 0
+        numbered = enumerate(rows, first)
+        return _insert(
+            connection, "extrinsic_metadata", [(id, emd_id(row), *_emd_columns(row)) for id, row in numbered]
         )
-        return _insert(connection, sql, [(emd_id(row), *_emd_columns(row)) for row in rows])
 
 
 def _metadata(kind: str, digest: bytes, type: str | None, synthetic: int, text: str | None) -> ObjectMetadata:
@@ -158,27 +168,34 @@ def _emd(digest: bytes, *columns: Any) -> tuple[bytes, ExtrinsicMetadata]:
     return digest, record
 
 
-def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> int:
-    """Insert rows; the number of those that were new."""
-    return connection.executemany(sql, rows).rowcount if rows else 0
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Value, ...]]) -> int:
+    """Insert rows; the number of those that were new, or replaced a damaged one."""
+    return insert(connection, table, rows, unless_sound(table)) if rows else 0
 
 
-def _emd_columns(record: ExtrinsicMetadata) -> list[object]:
+def _emd_columns(record: ExtrinsicMetadata) -> list[Value]:
     return [
         to_microseconds(record.discovery_date) if name == "discovery_date" else getattr(record, name)
         for name in _EMD_COLUMNS
     ]
 
 
-def _person_rows(connection: sqlite3.Connection, fullnames: Sequence[bytes]) -> dict[bytes, int]:
-    """The numbers of those known. The index is on a short hash, because a name may have a megabyte."""
+def _person_rows(connection: sqlite3.Connection, fullnames: Sequence[bytes]) -> list[tuple[bytes, int, bool]]:
+    """(name, number, whether the row is sound) of those known.
+
+    The index is on a short hash, because a name may have a megabyte.
+    """
     sql = (
-        f"WITH k(place, key) AS ({values(len(fullnames), 2)}) SELECT k.place, p.id, p.fullname "
+        f"WITH k(place, key) AS ({values(len(fullnames), 2)}) SELECT k.place, p.id, p.fullname, {sound(p='person')} "
         "FROM k CROSS JOIN person p ON p.key = k.key"
     )
     keys = [part for place, name in enumerate(fullnames) for part in (place, _key(name))]
     rows = connection.execute(sql, keys).fetchall()
-    return {name: id for place, id, name in rows if fullnames[place] == name}
+    return [
+        (fullnames[place], id, bool(good))
+        for place, id, name, good in rows
+        if fullnames[place] == name or not good
+    ]
 
 
 def _key(fullname: bytes) -> bytes:

@@ -6,12 +6,13 @@ import datetime
 import sqlite3
 from collections.abc import Iterable
 
-from swhkit.errors import NotHeld
+from swhkit.errors import Corrupt, NotHeld
 from swhkit.manifest import object_id, origin_digest
-from swhkit.model import Visit, VisitStatus
+from swhkit.model import Gap, Visit, VisitStatus
 from swhkit.storage import Publication
 from swhkit.swhid import Kind, ObjectId
 from swhkit_sqlite.catalog.snapshots import Snapshots
+from swhkit_sqlite.catalog.sums import insert, next_id, replace, sound, unless_sound
 from swhkit_sqlite.catalog.tables import count, plain, to_date, to_microseconds
 from swhkit_sqlite.catalog.visits import name_of, visit_id
 
@@ -29,13 +30,10 @@ class Publishing(Snapshots):
             (number,) = connection.execute(
                 "SELECT coalesce(max(number), 0) + 1 FROM visit WHERE origin = ?", (origin,)
             ).fetchone()
-            visit = connection.execute(
-                "INSERT INTO visit (origin, number, type, date, status) VALUES (?, ?, ?, ?, 'created')",
-                (origin, number, visit_type, moment),
-            ).lastrowid
-            connection.execute(
-                "INSERT INTO visit_status VALUES (?, 0, ?, 'created', NULL, NULL)", (visit, moment)
-            )
+            visit = next_id(connection, "visit")
+            row = (visit, origin, number, visit_type, moment, "created", None, None)
+            insert(connection, "visit", [row])
+            insert(connection, "visit_status", [(visit, 0, moment, "created", None, None)])
             count(connection, "origin_visit", 1)
         return Visit(url, number, visit_type, to_date(moment), VisitStatus.CREATED)
 
@@ -63,25 +61,12 @@ class Publishing(Snapshots):
             known = None
             if snapshot is not None and digest is not None:
                 known = self._add_snapshot(connection, digest, snapshot)
-            connection.executemany(
-                "INSERT INTO gap VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        visit,
-                        seq,
-                        plain(gap.reason),
-                        gap.kind and gap.kind.value,
-                        gap.digest,
-                        gap.referrer,
-                        gap.branch,
-                    )
-                    for seq, gap in enumerate(publication.gaps)
-                ],
-            )
-            connection.executemany(
-                "INSERT OR IGNORE INTO closed_tip (digest, kind, name) VALUES (?, ?, ?)",
-                [(id.digest, id.kind.value, name_of(url)) for id in publication.closed],
-            )
+            gaps = enumerate(publication.gaps)
+            insert(connection, "gap", [(visit, seq, *_gap_columns(gap)) for seq, gap in gaps])
+            name, first = name_of(url), next_id(connection, "closed_tip", "seq")
+            tips = enumerate(sorted(publication.closed), first)
+            rows = [(seq, id.digest, id.kind.value, name) for seq, id in tips]
+            insert(connection, "closed_tip", rows, unless_sound("closed_tip"))
             for kind in _COUNTED:
                 count(connection, kind.word, publication.new.get(kind, 0))
             _append(connection, visit, moment, publication.status, known, publication.reason)
@@ -96,28 +81,43 @@ class Publishing(Snapshots):
             )
 
 
+def _gap_columns(gap: Gap) -> tuple[str | None, str | None, bytes | None, bytes | None, bytes | None]:
+    return plain(gap.reason), gap.kind and gap.kind.value, gap.digest, gap.referrer, gap.branch
+
+
 def _origin_row(connection: sqlite3.Connection, url: str, visit_type: str) -> int:
-    """The number of an origin, made if it is new, with ``visit_type`` among its types."""
+    """The number of an origin, made if it is new, with ``visit_type`` among its types; a damaged row is made anew."""
     digest = origin_digest(url)
-    row = connection.execute("SELECT id, visit_types FROM origin WHERE digest = ?", (digest,)).fetchone()
+    sql = f"SELECT {sound(o='origin')}, o.id, o.visit_types FROM origin o WHERE o.digest = ?"
+    row = connection.execute(sql, (digest,)).fetchone()
     if row is None:
-        row = connection.execute(
-            "INSERT INTO origin (url, digest, visit_types) VALUES (?, ?, ?) RETURNING id, visit_types",
-            (url, digest, visit_type),
-        ).fetchone()
+        id = next_id(connection, "origin")
+        insert(connection, "origin", [(id, url, digest, visit_type)])
         count(connection, "origin", 1)
-    id, types = row
-    if visit_type not in types.split():
-        connection.execute("UPDATE origin SET visit_types = ? WHERE id = ?", (f"{types} {visit_type}", id))
+        return id
+    good, id, types = row
+    known = types.split() if good else _types_visited(connection, id)
+    if not good or visit_type not in known:
+        replace(connection, "origin", (id, url, digest, " ".join(dict.fromkeys([*known, visit_type]))))
     return int(id)
 
 
+def _types_visited(connection: sqlite3.Connection, origin: int) -> list[str]:
+    sql = f"SELECT v.type FROM visit v WHERE v.origin = ? AND {sound(v='visit')} ORDER BY v.number"
+    return list(dict.fromkeys(type for (type,) in connection.execute(sql, (origin,))))
+
+
 def _open_row(connection: sqlite3.Connection, url: str, number: int) -> int | None:
-    """The row of a visit that can still change, None if its status is final. Raises ``NotHeld``."""
+    """The row of a visit that can still change, None if its status is final. Raises ``NotHeld``, ``Corrupt``."""
     visit = visit_id(connection, url, number)
     if visit is None:
         raise NotHeld(f"there is no visit {number} of {url}")
-    (status,) = connection.execute("SELECT status FROM visit WHERE id = ?", (visit,)).fetchone()
+    sql = f"SELECT {sound(v='visit')}, v.status FROM visit v WHERE v.id = ?"
+    good, status = connection.execute(sql, (visit,)).fetchone()
+    if not good:
+        raise Corrupt(
+            f"the row of visit {number} of {url} is damaged: restore the catalog from a copy, or load the origin again"
+        )
     return None if VisitStatus(status).final else visit
 
 
@@ -131,11 +131,10 @@ def _append(
 ) -> None:
     """One more line of a visit's history, which becomes its latest status."""
     reason = plain(reason)
-    connection.execute(
-        "INSERT INTO visit_status SELECT ?, max(seq) + 1, ?, ?, ?, ? FROM visit_status WHERE visit = ?",
-        (visit, moment, status.value, snapshot, reason, visit),
-    )
-    connection.execute(
-        "UPDATE visit SET status = ?, snapshot = ?, reason = ? WHERE id = ?",
-        (status.value, snapshot, reason, visit),
-    )
+    (last,) = connection.execute("SELECT max(seq) FROM visit_status WHERE visit = ?", (visit,)).fetchone()
+    seq = 0 if last is None else last + 1
+    insert(connection, "visit_status", [(visit, seq, moment, status.value, snapshot, reason)])
+    begun = connection.execute(
+        "SELECT id, origin, number, type, date FROM visit WHERE id = ?", (visit,)
+    ).fetchone()
+    replace(connection, "visit", (*begun, status.value, snapshot, reason))

@@ -3,26 +3,16 @@
 Content rows: a rowid table with four narrow indexes on the first five bytes of each digest. Random keys cost B-tree
 pages, so narrow indexes make publishing several times quicker than full ones; the prefix cannot be unique, so known
 rows are taken out inside the transaction before the others are inserted, and look-ups ask for prefix and digest.
-Moments are microseconds since 1970 UTC.
+Moments are microseconds since 1970 UTC. Each row has a checksum (``sums``).
 """
 
 from __future__ import annotations
 
 import sqlite3
 
+from swhkit.storage import COUNTERS
+from swhkit_sqlite.catalog.sums import COLUMNS, add_columns, install
 from swhkit_sqlite.connection import Schema
-
-COUNTERS = (
-    "content",
-    "directory",
-    "origin",
-    "origin_visit",
-    "person",
-    "release",
-    "revision",
-    "skipped_content",
-    "snapshot",
-)
 
 _CONTENTS = (
     """CREATE TABLE content (
@@ -204,5 +194,14 @@ def _first(connection: sqlite3.Connection) -> None:
     connection.executemany("INSERT INTO counter VALUES (?, 0)", [(name,) for name in COUNTERS])
 
 
+def _second(connection: sqlite3.Connection) -> None:
+    """Rows get checksums, and snapshots the number of their runs, so that a lost one is noticed."""
+    connection.execute("ALTER TABLE snapshot ADD COLUMN runs INTEGER NOT NULL DEFAULT 0")
+    connection.execute(
+        "UPDATE snapshot SET runs = (SELECT count(*) FROM snapshot_run r WHERE r.snapshot = snapshot.id)"
+    )
+    add_columns(connection, tuple(COLUMNS))
+
+
 #: 0x73776B63 is "swkc".
-SCHEMA = Schema("catalog", 0x73776B63, (_first,))
+SCHEMA = Schema("catalog", 0x73776B63, (_first, _second), install)

@@ -19,6 +19,7 @@ from swhkit.errors import Corrupt, InvalidManifest
 from swhkit.manifest import object_id
 from swhkit.model import Branch, BranchType, Snapshot
 from swhkit.storage import BranchPage
+from swhkit_sqlite.catalog.sums import checksum, insert, mending, next_id, replace, sound
 from swhkit_sqlite.catalog.tables import Tables, count
 from swhkit_sqlite.codec import Damaged, compress, decompress, groups, values
 
@@ -35,6 +36,20 @@ _Packed = tuple[bytes, int, bytes]
 _TYPES: tuple[BranchType | None, ...] = (None, *BranchType)
 _NUMBERS = {type: number for number, type in enumerate(_TYPES)}
 _DECODER = msgspec.msgpack.Decoder(list[_Packed])
+
+
+_SNAPSHOT = f"SELECT {sound(s='snapshot')}, s.id, s.runs FROM snapshot s WHERE s.digest = ?"
+_RUNS = (
+    f"SELECT {sound(s='snapshot_run', r='branch_run')}, s.first, r.id, r.types "
+    "FROM snapshot_run s CROSS JOIN branch_run r ON r.id = s.run WHERE s.snapshot = ? ORDER BY s.first"
+)
+
+
+_PUT_RUN = (
+    "INSERT INTO branch_run (id, key, types, length, codec, body, checksum) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET key = excluded.key, types = excluded.types, length = excluded.length, "
+    "codec = excluded.codec, body = excluded.body, checksum = excluded.checksum"
+)
 
 
 class _Run(NamedTuple):
@@ -105,19 +120,20 @@ class Snapshots(Tables):
             return [digest for (digest,) in connection.execute(sql, (after or b"", max(limit, 0))).fetchall()]
 
     def _runs(self, id: bytes, first: bytes) -> list[_Run] | None:
-        """The runs that may have names from ``first`` on, in order; None if the snapshot is not known."""
+        """The runs that may have names from ``first`` on, in order; None if the snapshot is not known.
+
+        All runs are looked at, so that one that has gone, or belongs elsewhere, is noticed.
+        """
         with self._db.reading() as connection:
-            row = connection.execute("SELECT id FROM snapshot WHERE digest = ?", (id,)).fetchone()
+            row = connection.execute(_SNAPSHOT, (id,)).fetchone()
             if row is None:
                 return None
-            sql = (
-                "SELECT r.id, r.types FROM snapshot_run s CROSS JOIN branch_run r ON r.id = s.run "
-                "WHERE s.snapshot = :snapshot AND s.first >= coalesce((SELECT max(first) FROM snapshot_run "
-                "WHERE snapshot = :snapshot AND first <= :first), x'') ORDER BY s.first"
-            )
-            return [
-                _Run(*run) for run in connection.execute(sql, {"snapshot": row[0], "first": first}).fetchall()
-            ]
+            good, number, count = row
+            runs = connection.execute(_RUNS, (number,)).fetchall() if good else []
+        if not good or len(runs) != count or not all(run[0] for run in runs):
+            raise self._corrupt(id, "a row of it does not match its checksum, or has gone")
+        start = max((place for place, run in enumerate(runs) if run[1] <= first), default=0)
+        return [_Run(number, types) for _, _, number, types in runs[start:]]
 
     def _matching(
         self, id: bytes, runs: list[_Run], first: bytes, types: Collection[BranchType] | None
@@ -148,33 +164,42 @@ class Snapshots(Tables):
         return Corrupt(f"swh:1:snp:{id.hex()} in {self._db.path} is damaged ({what}): run `swhkit check`")
 
     def _add_snapshot(self, connection: sqlite3.Connection, digest: bytes, snapshot: Snapshot) -> int:
-        """The row number of a snapshot, written and counted if it is new."""
-        row = connection.execute("SELECT id FROM snapshot WHERE digest = ?", (digest,)).fetchone()
-        if row is not None:
-            return int(row[0])
-        number = connection.execute(
-            "INSERT INTO snapshot (digest, branches) VALUES (?, ?)", (digest, len(snapshot.branches))
-        ).lastrowid
-        assert number is not None
-        for branches in _cut(snapshot):
-            first = branches[0][0]
-            run = _add_run(connection, branches)
-            connection.execute("INSERT INTO snapshot_run VALUES (?, ?, ?)", (number, first, run))
-        count(connection, "snapshot", 1)
+        """The row number of a snapshot, written and counted if it is new, and made anew if it is damaged."""
+        row = connection.execute(_SNAPSHOT, (digest,)).fetchone()
+        number = next_id(connection, "snapshot") if row is None else int(row[1])
+        if row is not None and self._is_whole(digest):
+            return number
+        runs = [(number, branches[0][0], _add_run(connection, branches)) for branches in _cut(snapshot)]
+        values = (number, digest, len(snapshot.branches), len(runs))
+        if row is None:
+            insert(connection, "snapshot", [values])
+            count(connection, "snapshot", 1)
+        else:
+            replace(connection, "snapshot", values)
+            connection.execute("DELETE FROM snapshot_run WHERE snapshot = ?", (number,))
+        insert(connection, "snapshot_run", runs)
         return number
+
+    def _is_whole(self, digest: bytes) -> bool:
+        """Whether a known snapshot can be read. Outside of the transaction: its rows are older."""
+        try:
+            return self.snapshot(digest) is not None
+        except Corrupt:
+            return False
 
 
 def _add_run(connection: sqlite3.Connection, branches: list[_Packed]) -> int:
     body = msgspec.msgpack.encode(branches)
-    row = connection.execute("SELECT id FROM branch_run WHERE key = ?", (_key(body),)).fetchone()
-    if row is None:
-        types = sum(1 << number for number in {branch[1] for branch in branches})
-        codec, stored = compress(body)
-        row = connection.execute(
-            "INSERT INTO branch_run (key, types, length, codec, body) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (_key(body), types, len(body), codec, stored),
-        ).fetchone()
-    return int(row[0])
+    key, types = _key(body), sum(1 << number for number in {branch[1] for branch in branches})
+    codec, stored = compress(body)
+    sql = f"SELECT {sound(r='branch_run')}, r.id, r.body FROM branch_run r WHERE r.key = ?"
+    row = connection.execute(sql, (key,)).fetchone()
+    id = next_id(connection, "branch_run") if row is None else int(row[1])
+    if row is None or not row[0] or row[2] != stored:  # new, or damaged, or packed by another zstd
+        values = (id, key, types, len(body), codec)
+        with mending(connection):
+            connection.execute(_PUT_RUN, (*values, stored, checksum("branch_run", *values)))
+    return id
 
 
 def _cut(snapshot: Snapshot) -> Iterator[list[_Packed]]:

@@ -24,19 +24,29 @@ class Tables:
         self._db = db
 
     def _all(self, make: Callable[..., T], sql: str, parameters: Sequence[object]) -> list[T]:
-        """``make(*row)`` for each row. What cannot be made into a value is a damaged row: ``Corrupt``."""
+        """``make(*row)`` for each row whose first column, whether it is ``sound``, is true; that column is left out.
+        One row that is not, or that cannot be made into a value, is ``Corrupt``."""
         with self._db.reading() as connection:
             rows = connection.execute(sql, parameters).fetchall()
+        if not all(row[0] for row in rows):
+            raise self._damaged("it does not match its checksum")
         try:
-            return [make(*row) for row in rows]
+            return [make(*row[1:]) for row in rows]
         except (ValueError, TypeError, OverflowError, AttributeError) as error:
-            raise Corrupt(f"a row of {self._db.path} is damaged ({error}): run `swhkit check`") from error
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> Corrupt:
+        return Corrupt(f"a row of {self._db.path} is damaged ({what}): run `swhkit check --full`")
 
 
 def count(connection: sqlite3.Connection, name: str, by: int) -> int:
-    """Move a counter in the caller's transaction; returns ``by``."""
+    """Move a counter in the caller's transaction; returns ``by``. A damaged one stays damaged: nobody knows its value."""
     if by:
-        connection.execute("UPDATE counter SET value = value + ? WHERE name = ?", (by, name))
+        connection.execute(
+            "UPDATE counter SET value = value + :by, checksum = iif(checksum = row_checksum('counter', name, value), "
+            "row_checksum('counter', name, value + :by), -1) WHERE name = :name",
+            {"by": by, "name": name},
+        )
     return by
 
 

@@ -9,12 +9,14 @@ from contextlib import closing
 from swhkit.manifest import origin_digest
 from swhkit.model import Gap, Origin, Visit, VisitStatus, VisitUpdate
 from swhkit.swhid import Kind, ObjectId
+from swhkit_sqlite.catalog.sums import sound
 from swhkit_sqlite.catalog.tables import Tables, clipped, to_date
 from swhkit_sqlite.codec import groups, values
 
-_ORIGIN = "SELECT id, url, digest, visit_types FROM origin"
+_ORIGIN = f"SELECT {sound(o='origin')}, o.id, o.url, o.digest, o.visit_types FROM origin o"
 _VISIT = (
-    "SELECT o.url, v.number, v.type, v.date, v.status, s.digest, v.reason FROM visit v "
+    f"SELECT {sound(v='visit', o='origin')} AND (v.snapshot IS NULL OR {sound(s='snapshot')}), "
+    "o.url, v.number, v.type, v.date, v.status, s.digest, v.reason FROM visit v "
     "JOIN origin o ON o.id = v.origin LEFT JOIN snapshot s ON s.id = v.snapshot"
 )
 #: The row number of a visit by the digest of its origin and its number.
@@ -30,15 +32,15 @@ class Visits(Tables):
 
     def origin_by_id(self, id: int) -> Origin | None:
         """As the contract."""
-        return self._origin("id = ?", clipped(id))
+        return self._origin("o.id = ?", clipped(id))
 
     def origin_by_digest(self, digest: bytes) -> Origin | None:
         """As the contract."""
-        return self._origin("digest = ?", digest)
+        return self._origin("o.digest = ?", digest)
 
     def origins(self, after: int = 0, limit: int = 1000) -> list[Origin]:
         """As the contract."""
-        sql = f"{_ORIGIN} WHERE id > ? ORDER BY id LIMIT ?"
+        sql = f"{_ORIGIN} WHERE o.id > ? ORDER BY o.id LIMIT ?"
         return self._all(_origin, sql, (clipped(after), max(limit, 0)))
 
     def _origin(self, condition: str, value: int | bytes) -> Origin | None:
@@ -97,7 +99,8 @@ class Visits(Tables):
     def history(self, url: str, number: int) -> list[VisitUpdate]:
         """As the contract."""
         sql = (
-            "SELECT t.date, t.status, s.digest, t.reason FROM visit_status t LEFT JOIN snapshot s ON s.id = t.snapshot "
+            f"SELECT {sound(t='visit_status')} AND (t.snapshot IS NULL OR {sound(s='snapshot')}), "
+            "t.date, t.status, s.digest, t.reason FROM visit_status t LEFT JOIN snapshot s ON s.id = t.snapshot "
             f"WHERE t.visit = ({VISIT_ID}) ORDER BY t.seq"
         )
         return self._all(_update, sql, (origin_digest(url), clipped(number)))
@@ -105,29 +108,31 @@ class Visits(Tables):
     def gaps(self, url: str, number: int) -> list[Gap]:
         """As the contract."""
         sql = (
-            f"SELECT reason, kind, digest, referrer, branch FROM gap WHERE visit = ({VISIT_ID}) ORDER BY seq"
+            f"SELECT {sound(g='gap')}, g.reason, g.kind, g.digest, g.referrer, g.branch FROM gap g "
+            f"WHERE g.visit = ({VISIT_ID}) ORDER BY g.seq"
         )
         return self._all(_gap, sql, (origin_digest(url), clipped(number)))
 
     def closed(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """As the contract."""
+        """As the contract. Damaged rows vouch for nothing."""
         found: set[ObjectId] = set()
         for group in groups(ids):
             sql = (
-                f"WITH k(digest, kind) AS ({values(len(group), 2)}) SELECT DISTINCT k.kind, k.digest "
-                "FROM k CROSS JOIN closed_tip c ON c.digest = k.digest AND c.kind = k.kind"
+                f"WITH k(digest, kind) AS ({values(len(group), 2)}) SELECT DISTINCT 1, c.kind, c.digest "
+                "FROM k CROSS JOIN closed_tip c ON c.digest = k.digest AND c.kind = k.kind "
+                f"WHERE {sound(c='closed_tip')}"
             )
             found.update(self._all(_tip, sql, [p for id in group for p in (id.digest, id.kind.value)]))
         return found
 
     def likely_tips(self, url: str, limit: int) -> list[ObjectId]:
-        """As the contract."""
+        """As the contract. Damaged rows vouch for nothing."""
         found: dict[ObjectId, None] = {}
-        select = "SELECT kind, digest FROM closed_tip"
+        select = f"SELECT c.kind, c.digest FROM closed_tip c WHERE {sound(c='closed_tip')}"
         with self._db.reading() as connection:
             for sql, parameters in (
-                (f"{select} WHERE name = ? ORDER BY seq DESC", (name_of(url),)),
-                (f"{select} ORDER BY seq DESC", ()),
+                (f"{select} AND c.name = ? ORDER BY c.seq DESC", (name_of(url),)),
+                (f"{select} ORDER BY c.seq DESC", ()),
             ):
                 # a tip may come under several names: rows are taken until there are enough different ones
                 with closing(connection.execute(sql, parameters)) as rows:

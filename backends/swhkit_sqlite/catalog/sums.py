@@ -1,0 +1,161 @@
+"""A checksum in each row, because SQLite keeps none: a bit that changed on disk is never taken for what was stored.
+
+Every table has a column ``checksum``: the CRC-32 of the table's name and all other columns. It finds each burst of up
+to 32 bits, and all but one in four thousand million of the rest; it is against damage, not against malice. Readers ask
+for ``sound(…)`` beside what they want. SQL knows the function as ``row_checksum(table, column, …)`` on our connections.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import msgspec
+
+from swhkit_sqlite.codec import groups
+
+#: The columns that a checksum is of, in this order.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "content": ("id", "sha1_git", "sha1", "sha256", "blake2s256", "length", "absent", "reason"),
+    "snapshot": ("id", "digest", "branches", "runs"),
+    "branch_run": ("id", "key", "types", "length", "codec"),  # body has the SHA-256 that is its key
+    "snapshot_run": ("snapshot", "first", "run"),
+    "origin": ("id", "url", "digest", "visit_types"),
+    "visit": ("id", "origin", "number", "type", "date", "status", "snapshot", "reason"),
+    "visit_status": ("visit", "seq", "date", "status", "snapshot", "reason"),
+    "gap": ("visit", "seq", "reason", "kind", "digest", "referrer", "branch"),
+    "closed_tip": ("seq", "digest", "kind", "name"),
+    "object_metadata": ("digest", "kind", "revision_type", "synthetic", "metadata"),
+    "extid": ("type", "value", "version", "kind", "digest"),
+    "extrinsic_metadata": (
+        "id", "digest", "target", "discovery_date", "authority_type", "authority_url", "fetcher_name",
+        "fetcher_version", "format", "origin", "visit", "snapshot", "release", "revision", "path", "directory",
+        "metadata",
+    ),
+    "person": ("id", "key", "fullname"),
+    "counter": ("name", "value"),
+}  # fmt: skip
+#: What tells the rows of a table apart.
+KEYS: dict[str, tuple[str, ...]] = {
+    "snapshot_run": ("snapshot", "first"),
+    "visit_status": ("visit", "seq"),
+    "gap": ("visit", "seq"),
+    "closed_tip": ("seq",),
+    "object_metadata": ("digest", "kind"),
+    "extid": ("type", "value", "version", "kind", "digest"),
+    "counter": ("name",),
+}
+
+Value = int | float | str | bytes | None
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def checksum(table: str, *values: Value) -> int:
+    """The checksum of a row; -1, which no row has, for values that cannot have been stored."""
+    try:
+        return zlib.crc32(_encode((table, *values)))
+    except (UnicodeEncodeError, OverflowError, msgspec.ValidationError):
+        return -1
+
+
+def install(connection: sqlite3.Connection) -> None:
+    """Make ``row_checksum`` known to a connection."""
+    connection.create_function("row_checksum", -1, checksum, deterministic=True)
+
+
+def expression(table: str, prefix: str = "") -> str:
+    """SQL for the checksum that a row should have. ``prefix``: that of the columns, e.g. ``c.`` or ``excluded.``."""
+    return f"row_checksum('{table}', {', '.join(prefix + column for column in COLUMNS[table])})"
+
+
+def sound(**aliases: str) -> str:
+    """SQL for whether the rows ``alias=table`` are as they were stored."""
+    return " AND ".join(
+        f"{alias}.checksum = {expression(table, f'{alias}.')}" for alias, table in aliases.items()
+    )
+
+
+def insert(
+    connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Value, ...]], conflict: str = ""
+) -> int:
+    """Insert rows, all columns of each, with their checksums; how many were inserted (or changed, by ``conflict``)."""
+    columns = COLUMNS[table]
+    marks = ", ".join("?" * (len(columns) + 1))
+    sql = f"INSERT INTO {table} ({', '.join(columns)}, checksum) VALUES ({marks}) {conflict}"
+    with mending(connection) if conflict else nullcontext():
+        done = connection.executemany(sql, ((*row, checksum(table, *row)) for row in rows))
+    return max(done.rowcount, 0)
+
+
+def unless_sound(table: str) -> str:
+    """The conflict clause by which a known row stays as it is, unless it is damaged: then the new one replaces it."""
+    columns = (*COLUMNS[table], "checksum")
+    if "id" in columns or "seq" in columns:
+        columns = tuple(column for column in columns if column not in ("id", "seq", "checksum"))
+        renewed = ", ".join(f"excluded.{column}" for column in columns)
+        key = "id" if "id" in COLUMNS[table] else "seq"
+        mended = f"checksum = row_checksum('{table}', {table}.{key}, {renewed})"
+    else:
+        columns, mended = columns[:-1], "checksum = excluded.checksum"
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return f"ON CONFLICT DO UPDATE SET {changes}, {mended} WHERE NOT ({sound(**{table: table})})"
+
+
+def replace(connection: sqlite3.Connection, table: str, row: tuple[Value, ...]) -> None:
+    """Put a whole row in the place of the one with the same ``id``, which may be damaged."""
+    columns = COLUMNS[table]
+    with mending(connection):
+        connection.execute(
+            f"UPDATE {table} SET {', '.join(f'{column} = ?' for column in columns)}, checksum = ? WHERE id = ?",
+            (*row, checksum(table, *row), row[0]),
+        )
+
+
+def next_id(connection: sqlite3.Connection, table: str, key: str = "id") -> int:
+    """The number of the next row; it is part of the checksum, so it must be known before."""
+    (last,) = connection.execute(f"SELECT coalesce(max({key}), 0) FROM {table}").fetchone()
+    return int(last) + 1
+
+
+@contextmanager
+def mending(connection: sqlite3.Connection) -> Iterator[None]:
+    """Rows may be changed whose index entries are not what they should be.
+
+    SQLite refuses that (SQLITE_CORRUPT_INDEX) but under ``writable_schema``, for just this purpose. The changed row
+    gets its right entries.
+    """
+    connection.execute("PRAGMA writable_schema=ON")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA writable_schema=OFF")
+
+
+def damaged(connection: sqlite3.Connection, table: str) -> Iterator[dict[str, Value]]:
+    """The rows of a table that are not as they were stored. Text may have lone surrogates (bytes that are no UTF-8)."""
+    columns = COLUMNS[table]
+    connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+    rows = connection.execute(f"SELECT {', '.join(columns)}, checksum FROM {table} NOT INDEXED")
+    for *values, stored in rows:
+        if checksum(table, *values) != stored:
+            yield dict(zip(columns, values, strict=True))
+
+
+def drop_damaged(connection: sqlite3.Connection, table: str) -> int:
+    """Delete the damaged rows of a table; returns how many there were."""
+    keys = KEYS.get(table, ("id",))
+    bad = [tuple(row[key] for key in keys) for row in damaged(connection, table)]
+    condition = " AND ".join(f"{key} IS ?" for key in keys)
+    with mending(connection):
+        for group in groups(bad):
+            connection.executemany(f"DELETE FROM {table} WHERE {condition}", group)
+    return len(bad)
+
+
+def add_columns(connection: sqlite3.Connection, tables: Sequence[str]) -> None:
+    """Give each table its ``checksum``, right for the rows it has."""
+    for table in tables:
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT -1")
+        connection.execute(f"UPDATE {table} SET checksum = {expression(table)}")
