@@ -99,12 +99,16 @@ def size(folder: Path) -> int:
     return sum(files.values()) - sum(path.lstat().st_size for path in folder.rglob("*") if path.is_dir())
 
 
-def arguments(description: str) -> argparse.ArgumentParser:
-    """The options that all benchmarks of repositories have."""
+def arguments(description: str, *, optional: bool = False) -> argparse.ArgumentParser:
+    """The options that all benchmarks of repositories have; ``optional``: the repository may be left out."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("repository", help="path of a git repository, or a URL to fetch from as it is")
+    parser.add_argument(
+        "repository",
+        nargs="?" if optional else None,
+        help="path of a git repository, or a URL to fetch from as it is",
+    )
     parser.add_argument("--transport", choices=("file", "http"), default="file", help="how a path is offered")
     parser.add_argument(
         "--folder", type=Path, help="where scratch folders are made (one file system; default: TMPDIR)"

@@ -33,9 +33,8 @@ def archive(kind: str, folder: Path) -> Iterator[Archive]:
     stores = importlib.import_module(f"swhkit_{kind}")
     catalogs = importlib.import_module("swhkit_memory" if kind == "memory" else "swhkit_sqlite")
     names = {"filesystem": "objects", "sqlite": "objects.sqlite"}
-    objects = build(
-        stores.swhkit_object_stores()[0], **({"path": folder / names[kind]} if kind in names else {})
-    )
+    settings: dict[str, Any] = {"path": folder / names[kind]} if kind in names else {}
+    objects = build(stores.swhkit_object_stores()[0], **settings)
     settings = {} if kind == "memory" else {"path": folder / "catalog.sqlite"}
     opened = Archive(objects, build(catalogs.swhkit_catalogs()[0], **settings), folder / "stage")
     try:

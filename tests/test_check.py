@@ -1,4 +1,4 @@
-"""``check``: it finds real damage, names what is damaged, changes nothing, and goes on where it stopped."""
+"""``check``: it finds real damage, names what is damaged, changes nothing but what is trusted, and goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from upkeep import (
     extent,
     fingerprints,
     flip,
+    forge,
     load,
     make_archive,
     only_pack,
@@ -33,7 +34,7 @@ from swhkit.archive import Archive
 from swhkit.check import Problem, check
 from swhkit.errors import Corrupt
 from swhkit.hashes import hash_content
-from swhkit.model import Chunks, Content, Directory, Entry, Gap, Skipped, Snapshot
+from swhkit.model import Branch, BranchType, Chunks, Content, Directory, Entry, Gap, Skipped, Snapshot
 from swhkit.plugin import Limits
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId, parse_core
 
@@ -97,7 +98,7 @@ def test_a_flipped_byte_in_a_pack(place: Path, url: str, tmp_path: Path, of: Kin
     id, pack = some_object("filesystem", place, of), only_pack(place)
     start, end = extent(pack, id)
     flip(pack, {"first byte": start, "middle": (start + end) // 2, "last byte": end - 1}[where])
-    before = fingerprints(place)
+    before = fingerprints(place, "catalog.sqlite")
     quick = checked("filesystem", place, tmp_path / "s", full=False)
     assert [p.file for p in quick.problems] == [str(pack)]
     verdict = checked("filesystem", place, tmp_path / "s")
@@ -106,7 +107,7 @@ def test_a_flipped_byte_in_a_pack(place: Path, url: str, tmp_path: Path, of: Kin
     assert "restore" in problem.next_step
     if of is not Kind.REVISION:  # what lies below a damaged revision cannot be walked to
         assert problem.origins == [url]
-    assert fingerprints(place) == before
+    assert fingerprints(place, "catalog.sqlite") == before
 
 
 @pytest.mark.parametrize("of", GIT_KINDS)
@@ -127,11 +128,11 @@ def test_a_damaged_row_of_an_sqlite_object_store(
     place = Path(shutil.copytree(masters["sqlite"], tmp_path / "archive"))
     id, file = some_object("sqlite", place, of), place / "objects.sqlite"
     sql(file, f"UPDATE object SET {damage} WHERE digest = ?", id.digest)
-    before = fingerprints(place)
+    before = fingerprints(place, "catalog.sqlite")
     problem = named(checked("sqlite", place, tmp_path / "s").problems, id)
     assert problem.file == str(file)
     assert "restore" in problem.next_step
-    assert fingerprints(place) == before
+    assert fingerprints(place, "catalog.sqlite") == before
 
 
 @pytest.mark.parametrize("of", GIT_KINDS)
@@ -293,13 +294,13 @@ def test_a_row_with_other_digests(
 ) -> None:
     place = Path(shutil.copytree(masters[kind], tmp_path / "archive"))
     id = some_content_row(place)
-    sql(place / "catalog.sqlite", f"UPDATE content SET {damage} WHERE sha1_git = ?", id.digest)
-    before = fingerprints(place)
+    forge(place, f"UPDATE content SET {damage} WHERE sha1_git = ?", id.digest)
+    before = fingerprints(place, "catalog.sqlite")
     problem = named(checked(kind, place, tmp_path / "s").problems, id)
     assert "other digests" in problem.problem
     assert problem.origins == [url]
     assert "swhkit reindex" in problem.next_step
-    assert fingerprints(place) == before
+    assert fingerprints(place, "catalog.sqlite") == before
 
 
 @pytest.mark.parametrize("kind", ON_DISK)
@@ -318,12 +319,7 @@ def test_a_lost_row(kind: str, masters: dict[str, Path], url: str, tmp_path: Pat
 def test_a_row_of_what_is_not_there(kind: str, masters: dict[str, Path], tmp_path: Path) -> None:
     place = Path(shutil.copytree(masters[kind], tmp_path / "archive"))
     lost, claimed = some_content_row(place), ObjectId(Kind.CONTENT, b"\x07" * 20)
-    sql(
-        place / "catalog.sqlite",
-        "UPDATE content SET sha1_git = ? WHERE sha1_git = ?",
-        claimed.digest,
-        lost.digest,
-    )
+    forge(place, "UPDATE content SET sha1_git = ? WHERE sha1_git = ?", claimed.digest, lost.digest)
     problems = checked(kind, place, tmp_path / "s").problems
     assert "not held" in named(problems, claimed).problem
     assert "no row" in named(problems, lost).problem
@@ -419,9 +415,7 @@ def test_gaps_and_skipped_contents_are_no_findings(kind: str, tmp_path: Path) ->
         assert check(target, tmp_path, full=True).problems == []
 
 
-def branch_to(directory: Directory) -> object:
-    from swhkit.model import Branch, BranchType
-
+def branch_to(directory: Directory) -> Branch:
     return Branch(BranchType.DIRECTORY, manifest.object_id(directory).digest)
 
 
@@ -456,7 +450,7 @@ def test_a_budget_is_spent_in_pieces(
     monkeypatch.setattr(checking, "_BATCH", 20)
     place = Path(shutil.copytree(masters[kind], tmp_path / "archive"))
     id = some_content_row(place)
-    sql(place / "catalog.sqlite", "UPDATE content SET sha1 = zeroblob(20) WHERE sha1_git = ?", id.digest)
+    forge(place, "UPDATE content SET sha1 = zeroblob(20) WHERE sha1_git = ?", id.digest)
     with archive(kind, place) as target:
         counters = target.catalog.counters()
     runs = 1
@@ -553,7 +547,7 @@ def test_many_findings_are_counted_not_listed(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checking, "MOST_FINDINGS", 10)
-    sql(place / "catalog.sqlite", "UPDATE content SET sha1 = zeroblob(20)")
+    forge(place, "UPDATE content SET sha1 = zeroblob(20)")
     verdict = checked("filesystem", place, tmp_path / "s")
     ((rows,),) = sql(place / "catalog.sqlite", "SELECT count(*) FROM content")
     assert (len(verdict.problems), verdict.more) == (10, rows - 10)  # type: ignore[operator]

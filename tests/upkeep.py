@@ -18,6 +18,7 @@ from swhkit.packindex import show_index
 from swhkit.swhid import Kind, ObjectId
 from swhkit_git import GitConfig
 from swhkit_git.loader import make
+from swhkit_sqlite.catalog import sums
 
 #: Files that anybody who opens an archive may touch.
 _BY_THE_WAY = ("-wal", "-shm", ".lock", "mutex", "check.json")
@@ -51,12 +52,12 @@ def checked(
         return check(target, scratch, full=full, budget=budget)
 
 
-def fingerprints(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file that a check has no business to change."""
+def fingerprints(folder: Path, *but: str) -> dict[str, str]:
+    """SHA-256 of every file that a check has no business to change, ``but`` some."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(_BY_THE_WAY) and path.parent.name != "origins"
+        if path.is_file() and path.name not in but and not path.name.endswith(_BY_THE_WAY) and path.parent.name != "origins"
     }
 
 
@@ -66,6 +67,15 @@ def sql(path: Path, statement: str, *parameters: object) -> list[tuple[object, .
         rows = connection.execute(statement, parameters).fetchall()
         connection.commit()
         return rows
+
+
+def forge(folder: Path, statement: str, *parameters: object) -> None:
+    """Change content rows as a program with a fault would: wrong, with the checksums of what they say now."""
+    with closing(sqlite3.connect(folder / "catalog.sqlite")) as connection:
+        sums.install(connection)
+        connection.execute(statement, parameters)
+        connection.execute(f"UPDATE content SET checksum = {sums.expression('content')}")
+        connection.commit()
 
 
 def content_rows(folder: Path) -> set[tuple[object, ...]]:

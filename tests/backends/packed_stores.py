@@ -11,7 +11,7 @@ from swhkit.git import Git
 from swhkit.model import Pack
 from swhkit.process import Runner
 from swhkit.storage import ObjectStore
-from swhkit.swhid import ObjectId
+from swhkit.swhid import Kind, ObjectId
 from swhkit.testing import samples
 from swhkit.testing.samples import Sample
 from swhkit_filesystem import FilesystemConfig
@@ -70,7 +70,7 @@ def deltified(folder: Path, group: Iterable[Sample]) -> Pack:
 def related(count: int) -> list[Sample]:
     """Contents that git stores as deltas of each other, when it packs them itself."""
     text = b"".join(b"line %d of a text that changes little\n" % n for n in range(200))
-    return [samples.sample(samples.Kind.CONTENT, text + b"version %d\n" % n) for n in range(count)]
+    return [samples.sample(Kind.CONTENT, text + b"version %d\n" % n) for n in range(count)]
 
 
 def flip(path: Path, offset: int, mask: int = 0xFF) -> None:

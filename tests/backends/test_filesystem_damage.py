@@ -24,7 +24,7 @@ from packed_stores import (
 
 from swhkit.errors import Corrupt
 from swhkit.storage import Finding, Scrubbed
-from swhkit.swhid import ObjectId
+from swhkit.swhid import Kind, ObjectId
 from swhkit.testing import samples
 from swhkit_filesystem.store import FilesystemStore
 
@@ -230,11 +230,27 @@ def test_a_good_copy_is_found_behind_a_damaged_one(tmp_path: Path) -> None:
     damaged = [one for one in fresh.scrub() if isinstance(one, Finding)]
     assert {one.object for one in damaged} == {one.id for one in both}
     assert {one.file for one in damaged} == {str(table.pack) for table in tables(store)}
+    store.maintain()  # makes one good pack of what each of the two still has
+    assert [one for one in store.scrub() if isinstance(one, Finding)] == []
+    assert list(store.verify()) == []
+    assert store.read(one.id for one in both) == dict(both)
+    fresh.close()
+    store.close()
+
+
+def test_what_damaged_packs_alone_had_keeps_them(tmp_path: Path) -> None:
+    both = samples.contents(10)
+    store = open_at(tmp_path / "o", True)
+    store.adopt(make_packs(tmp_path / "packs", both, [*both[1:], *samples.contents(5, "more")]))
+    damage_object(store, both[0].id)
     before = files(store)
-    with pytest.raises(Corrupt, match="nothing was changed"):
+    with pytest.raises(Corrupt, match=f"alone has the object {both[0].id.hex}; nothing was changed"):
         store.maintain()
     assert files(store) == before
-    fresh.close()
+    store.adopt(make_packs(tmp_path / "again", both[:3]))
+    store.maintain()
+    assert store.read(one.id for one in both) == dict(both)
+    assert [one for one in store.scrub() if isinstance(one, Finding)] == []
     store.close()
 
 
@@ -337,7 +353,7 @@ def test_what_does_not_belong_there_is_found(store: FilesystemStore) -> None:
         str(loose),
         str(store.git_dir / "objects" / "info" / "alternates"),
     }
-    loose_id = ObjectId(samples.Kind.CONTENT, bytes.fromhex("ab" + "c" * 38))
+    loose_id = ObjectId(Kind.CONTENT, bytes.fromhex("ab" + "c" * 38))
     assert store.missing([loose_id]) == {loose_id}
     store.maintain()
     assert not stray.exists()

@@ -166,7 +166,7 @@ class Repository:
                 f"GIT_{who}_EMAIL": "a@x",
                 f"GIT_{who}_DATE": "1500000000 +0000",
             }
-        argv = ["git", "--git-dir", self.path, *args]
+        argv = ["git", "--git-dir", str(self.path), *args]
         done = subprocess.run(argv, input=input, check=True, capture_output=True, env=environment)
         return done.stdout.decode().strip()
 

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from swhkit.manifest import encode_snapshot
-from swhkit.plugin import Branch, BranchType, Kind, Snapshot
-from swhkit_git.refs import Listing, branches_of, is_branch, same_as, snapshot_of
+from swhkit.plugin import Branch, BranchType, Kind, Snapshot, is_branch
+from swhkit_git.refs import Listing, branches_of, same_as, snapshot_of
 
 A, B, C = (bytes([n]) * 20 for n in (1, 2, 3))
 KINDS = {A: Kind.REVISION, B: Kind.RELEASE, C: Kind.CONTENT}
