@@ -31,6 +31,7 @@ lint:
 	$(VENV)/python -m ruff format --check .
 	$(VENV)/python -m mypy
 	$(VENV)/python -m mypy tools benchmarks
+	$(VENV)/python -m mypy tests --exclude '^tests/faults/'
 
 clean:
 	rm -rf .venv .make .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build

@@ -296,8 +296,11 @@ class _Check:
 
     def _with_origins(self, problems: list[Problem]) -> list[Problem]:
         ids = {p.object: parse_core(p.object) for p in problems if p.object}
-        found = origins_of(self.archive, list(ids.values()), self.scratch)
-        distrust(self.archive, set().union(*found.values()))
+        try:
+            found = origins_of(self.archive, list(ids.values()), self.scratch)
+            distrust(self.archive, set().union(*found.values()))
+        except Corrupt:  # the catalog is too damaged to tell
+            return problems
         return [
             _healable(msgspec.structs.replace(p, origins=found[ids[p.object]])) if p.object else p
             for p in problems

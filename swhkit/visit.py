@@ -359,7 +359,9 @@ class _Run:
         try:
             drop(self.archive, stage, status, reason)
         except OSError as error:
-            reason = f"{reason}; the archive could not even note this ({self._told(error)}): the next run does"
+            reason = (
+                f"{reason}; the archive could not even note this ({self._told(error)}): the next run does"
+            )
         if (stage.folder / "sealed").exists():
             reason = f"{reason}; all of the visit is staged, and the next run publishes it"
         return self._end(visit, status, load_status, error=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ from swhkit_filesystem.reading import Reader
 T = TypeVar("T")
 #: Bytes that have to be free for the children's home: configurations of git and two empty git directories.
 _HOME_NEEDS = 64 << 10
+#: How many files and folders, links to packs included.
+_HOME_FILES = 100
 
 
 class FilesystemStore:
@@ -128,6 +131,9 @@ def _home(folder: Folder) -> Iterator[Path]:
 
 def _probe(home: Path) -> None:
     """Raise ``OSError`` where there is no room for the few small files of the children."""
+    disk = os.statvfs(home)
+    if disk.f_files and disk.f_favail < _HOME_FILES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(home))
     probe = home / "probe"
     with probe.open("wb") as file:
         file.write(bytes(_HOME_NEEDS))

@@ -36,14 +36,19 @@ _DAMAGE = {
     sqlite3.SQLITE_FORMAT,
 }
 
+#: Our functions raise nothing by themselves: a signal's handler has, in the middle of one, and SQLite dropped what.
+_INTERRUPTED = "user-defined function raised exception"
+
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Inside, errors about the file ``path`` become ``Corrupt``, ``Busy``, ``InvalidInput``, ``OSError`` (with errno)
-    or, for a connection closed by another thread, ``ValueError``; all others pass."""
+    or, for a connection closed by another thread, ``ValueError``; all others pass. ``KeyboardInterrupt`` stays one."""
     try:
         yield
     except sqlite3.Error as error:
+        if _INTERRUPTED in str(error):
+            raise KeyboardInterrupt from error
         raise _translate(error, path) from error
     except UnicodeDecodeError as error:  # SQLite quotes what it cannot make sense of
         raise _damaged(path, ascii(error.object[:80])) from error
@@ -68,8 +73,8 @@ def _translate(error: sqlite3.Error, path: Path) -> Exception:
 
 def _damaged(path: Path, what: str) -> Corrupt:
     return Corrupt(
-        f"{path} is damaged ({what}): stop writing to it, keep a copy, then restore a backup or run "
-        f"`sqlite3 {path} .recover`"
+        f"{path} is damaged ({what}): stop writing to it, keep a copy, then restore a backup or save what can be "
+        "read (docs/operations.md)"
     )
 
 

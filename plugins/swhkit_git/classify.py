@@ -33,6 +33,7 @@ _TEXTS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
         re.compile(
             r"SHA1 COLLISION|part of a collision attack|transport '.*' not allowed"
             r"|^(?:fatal|error): .*(?:No space left on device|Disk quota exceeded|Cannot allocate memory)"
+            r"|^(?:fatal|error): .*(?:File too large|index-pack died of signal)"
             r"|^fatal: Out of memory",
             re.MULTILINE,
         ),
@@ -83,7 +84,9 @@ _NOISE = re.compile(
 #: What ssh, and git of a full disk, say, and what there is to do about it.
 _ADVICE = (
     (
-        re.compile(r"^(?:fatal|error): .*(?:No space left on device|Disk quota exceeded)", re.MULTILINE),
+        re.compile(
+            r"^(?:fatal|error): .*(?:No space left on device|Disk quota exceeded|File too large)", re.MULTILINE
+        ),
         "what came could not be written on this machine: make room, then visit it again",
     ),
     (

@@ -1,7 +1,6 @@
 """Which advertised refs are branches of the snapshot, and how they become one.
 
-The rules are those of the Software Heritage git loader: full names and ``HEAD``; no peeled entries, no merge results
-of pull and merge requests, nothing of CI pipelines and Gerrit changes; symbolic refs are aliases.
+The rules are those of the Software Heritage git loader: ``is_branch`` says which names count; symbolic refs are aliases.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from swhkit.plugin import Branch, BranchType, Kind, Snapshot
+from swhkit.plugin import Branch, BranchType, Kind, Snapshot, is_branch
 
 _TYPES = {
     Kind.CONTENT: BranchType.CONTENT,
@@ -38,13 +37,6 @@ class Refs(msgspec.Struct, frozen=True):
     def digests(self) -> list[bytes]:
         """What the branches point at, each once, in the order of the server."""
         return list(dict.fromkeys(self.targets.values()))
-
-
-def is_branch(name: bytes) -> bool:
-    """Whether a ref of that name becomes a branch."""
-    if name.endswith(b"^{}") or name.startswith((b"refs/pipelines/", b"refs/changes/")):
-        return False
-    return not (name.startswith((b"refs/pull/", b"refs/merge-requests/")) and name.endswith(b"/merge"))
 
 
 def branches_of(listing: Listing) -> Refs:

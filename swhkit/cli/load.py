@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from types import FrameType
 
 import click
@@ -63,7 +64,7 @@ def command(
     archive = open_archive(ctx, write=True)
     reports = []
     try:
-        with _sigterm_cancels():
+        with _sigterm_cancels() as asked:
             for request in requests:
                 if request.guessed:
                     click.echo(
@@ -74,6 +75,8 @@ def command(
                 _tell_plugins(found, archive, reports[-1])
                 if not as_json:
                     click.echo(_line(reports[-1]))
+                if asked.is_set():
+                    raise visit.Cancelled
     except visit.Cancelled:
         return _TERMINATED
     finally:
@@ -156,14 +159,23 @@ def _exit_code(reports: list[Report]) -> int:
 
 
 @contextmanager
-def _sigterm_cancels() -> Iterator[None]:
-    """SIGTERM ends the running visit as ``failed`` instead of leaving it to recovery."""
+def _sigterm_cancels() -> Iterator[Event]:
+    """SIGTERM ends the running visit as ``failed`` instead of leaving it to recovery; the event tells that it came.
+
+    Python drops an exception that is raised while C code calls back, and SQLite gives ``KeyboardInterrupt`` for ours.
+    """
+    asked = Event()
 
     def cancel(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
         raise visit.Cancelled
 
     before = signal.signal(signal.SIGTERM, cancel)
     try:
-        yield
+        yield asked
+    except KeyboardInterrupt:
+        if asked.is_set():
+            raise visit.Cancelled from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -26,9 +26,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from faults.common import Expected, assert_sound, clean_run, make_store, visit_here  # noqa: E402
-from generate import git, repository  # noqa: E402
-from program import environment  # noqa: E402
+from faults.common import Expected, assert_sound, clean_run, make_store, visit_here
+from generate import git, repository
+from program import environment
 
 #: What an error on a full disk must say.
 FULL = ("No space left on device", "disk is full")
@@ -65,9 +65,7 @@ class Disks:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
         )  # fmt: skip
 
-    def swhkit(
-        self, *args: str | Path, cwd: Path, code: int | None = 0
-    ) -> subprocess.CompletedProcess[str]:
+    def swhkit(self, *args: str | Path, cwd: Path, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run ``swhkit ARGS`` inside; ``code`` None allows any exit code but that of an internal error."""
         process = self.start(sys.executable, "-m", "swhkit", *args, cwd=cwd)
         out, err = process.communicate(timeout=240)
@@ -106,10 +104,11 @@ class Disks:
 
     def fill_inodes(self, disk: Path, left: int) -> None:
         """Make files on a disk until it has room for ``left`` more."""
-        ballast = self.seen(disk) / "files"
+        ballast, number = self.seen(disk) / "files", 0
         ballast.mkdir()
-        for number in range(self.free_inodes(disk) - left):
-            os.link(ballast / "0", ballast / str(number)) if number else (ballast / "0").touch()
+        while self.free_inodes(disk) > left:
+            (ballast / str(number)).touch()
+            number += 1
 
     def empty(self, disk: Path) -> None:
         """Take the ballast away."""
@@ -214,9 +213,7 @@ def try_level(case: Case, disk: Path, left: int, aside: Path) -> bool:
     return done.returncode == 0
 
 
-def must_fail_well(
-    there: Disks, done: subprocess.CompletedProcess[str], case: Case, disk: Path
-) -> None:
+def must_fail_well(there: Disks, done: subprocess.CompletedProcess[str], case: Case, disk: Path) -> None:
     """A load that found its disk full has said so, keeps nobody from reading, and left nothing half-written."""
     said = done.stdout + done.stderr
     assert done.returncode == 1, (done.returncode, said)
@@ -253,7 +250,9 @@ def main(arguments: list[str] | None = None) -> int:
             fits = try_level(case, disk, left, Path(place, f"aside-{step}"))
             fitted += fits
             print(f"{left >> 10} KiB left: {'loaded' if fits else 'failed well'}", flush=True)
-        print(f"{options.steps} fill levels up to {most * 11 // 10 >> 10} KiB, {fitted} had room, seed {options.seed}")
+        print(
+            f"{options.steps} fill levels up to {most * 11 // 10 >> 10} KiB, {fitted} had room, seed {options.seed}"
+        )
     return 0
 
 

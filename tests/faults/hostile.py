@@ -29,13 +29,13 @@ from typing import IO, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from faults.common import make_store  # noqa: E402
-from generate import git  # noqa: E402
-from program import environment, start  # noqa: E402
+from faults.common import make_store
+from generate import git
+from program import environment, start
 
-from swhkit.model import Bytes, Chunks  # noqa: E402
-from swhkit.pack import PackWriter  # noqa: E402
-from swhkit.swhid import Kind, ObjectId  # noqa: E402
+from swhkit.model import Bytes, Chunks
+from swhkit.pack import PackWriter
+from swhkit.swhid import Kind, ObjectId
 
 #: What invariant I7 allows each process of ours.
 LIMIT = 256 << 20
@@ -395,9 +395,7 @@ def try_one(repository: Path, store: Path, tell: Callable[[str], None] = lambda 
 
 
 def _figures(done: Watched) -> str:
-    return (
-        f"{done.seconds:.1f} s, {done.memory >> 20} MiB of ours, {done.others >> 20} of git's, {done.size} bytes"
-    )
+    return f"{done.seconds:.1f} s, {done.memory >> 20} MiB of ours, {done.others >> 20} of git's, {done.size} bytes"
 
 
 def main(arguments: list[str] | None = None) -> int:

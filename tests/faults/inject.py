@@ -46,12 +46,12 @@ _POINTS = (
 
 
 class Ended(NamedTuple):
-    """How a command ended, and what it met: ``count`` calls, of which the first that failed was ``hit``."""
+    """How a command ended, and what it met: ``calls`` in all, of which the first that failed was ``hit``."""
 
     code: int
     out: str
     err: str
-    count: int
+    calls: int
     hit: str
 
 

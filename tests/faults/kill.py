@@ -369,10 +369,10 @@ def terminate(bench: Bench, chance: random.Random, programs: bool, big: float) -
         time.sleep(chance.uniform(0.3, 1.02) * case.moments["end"])
     asked = time.monotonic()
     process.terminate()
-    code, _, err = end(process, 30)
+    code, out, err = end(process, 30)
     seconds = time.monotonic() - asked
     assert seconds <= 10, f"SIGTERM took {seconds:.1f} s"
-    assert code in (TERMINATED, -signal.SIGTERM, 0), (code, err)
+    assert code in (TERMINATED, -signal.SIGTERM, 0), (code, out, err)
     assert not workers_in(folder), workers_in(folder)
     where = _after_term(folder, case, code)
     assert_sound(folder, case.expected, programs=programs)

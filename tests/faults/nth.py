@@ -159,8 +159,9 @@ def _judge(case: Case, store: Path, ended: Ended) -> None:
     for name in set(again) - {"visit", "history"}:
         assert again[name] == case.after[name], f"after another load {name} is not that of a clean one"
     with opened(store) as target:
-        target.objects.maintain()
-        target.catalog.maintain()
+        objects, catalog, _ = target.writer()
+        objects.maintain()
+        catalog.maintain()
     assert not (left := sorted(leftovers(store))), f"left over: {left}"
 
 
@@ -225,7 +226,7 @@ def every() -> Iterator[int]:
 
 def sample(injector: Injector, case: Case, kind: str, runs: int, seed: int, folder: Path) -> list[int]:
     """``runs`` different N, drawn from all that the undisturbed load has."""
-    total = disturb(injector, case, kind, 1 << 40, folder).count
+    total = disturb(injector, case, kind, 1 << 40, folder).calls
     assert total > runs, f"the load makes {total} calls only"
     return sorted(random.Random(f"{seed} {kind} {case.scenario}").sample(range(1, total + 1), runs))
 

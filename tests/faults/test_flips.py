@@ -101,7 +101,7 @@ CHANGES = {
     "content": "length = length + 1",
     "snapshot": "branches = branches + 1",
     "branch_run": "types = 1",
-    "snapshot_run": "first = x'00'",
+    "snapshot_run": "first = CAST(first || 'x' AS BLOB)",
     "origin": "visit_types = 'hg'",
     "visit": "date = date + 1",
     "visit_status": "status = 'partial' WHERE status = 'full'",

@@ -135,3 +135,20 @@ def test_a_store_that_was_killed_in_its_making_is_made_anew(tmp_path: Path) -> N
     visit_here(tmp_path / "store", url)
     assert not half.exists()
     assert_sound(tmp_path / "store", expected, programs=False)
+
+
+def test_a_signal_in_the_middle_of_sqlite_is_no_damage(tmp_path: Path) -> None:
+    """SQLite drops what a handler raises while it calls a function of ours back."""
+    url = f"file://{repository(tmp_path / 'origin.git', 6)}"
+    expected = clean_run(tmp_path / "store", [url])
+
+    def interrupt(*_: object) -> None:
+        raise visit.Cancelled
+
+    with opened(tmp_path / "store") as target:
+        database = target.catalog._db  # type: ignore[attr-defined]
+        with database.reading() as connection:
+            connection.create_function("interrupted", 0, interrupt)
+        with pytest.raises(KeyboardInterrupt), database.reading() as connection:
+            connection.execute("SELECT interrupted()").fetchall()
+    assert_sound(tmp_path / "store", expected, programs=False)

@@ -25,7 +25,7 @@ from swhkit_sqlite.connection import Database
 
 #: Damaged rows of these are forgotten by ``mend``: reindexing, or the next visit, makes them anew.
 _COME_AGAIN = ("content", "closed_tip", "object_metadata", "extid")
-_COPY = "keep a copy of the file, then restore a backup or run `sqlite3 FILE .recover`"
+_COPY = "keep a copy of the file, then restore a backup or save what can be read (docs/operations.md)"
 _REINDEX = "run `swhkit reindex`, which makes indexes anew"
 #: A transaction of ``add`` ends early when so many bytes of names and metadata have come.
 _TRANSACTION_BYTES = 16 << 20

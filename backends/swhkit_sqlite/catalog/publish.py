@@ -112,8 +112,11 @@ def _open_row(connection: sqlite3.Connection, url: str, number: int) -> int | No
     visit = visit_id(connection, url, number)
     if visit is None:
         raise NotHeld(f"there is no visit {number} of {url}")
-    sql = f"SELECT {sound(v='visit')}, v.status FROM visit v WHERE v.id = ?"
-    good, status = connection.execute(sql, (visit,)).fetchone()
+    sql = (
+        f"SELECT {sound(v='visit', o='origin')} AND v.number = ? AND o.digest = ?, v.status "
+        "FROM visit v JOIN origin o ON o.id = v.origin WHERE v.id = ?"
+    )
+    good, status = connection.execute(sql, (number, origin_digest(url), visit)).fetchone() or (False, "")
     if not good:
         raise Corrupt(
             f"the row of visit {number} of {url} is damaged: restore the catalog from a copy, or load the origin again"

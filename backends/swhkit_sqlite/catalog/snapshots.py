@@ -106,7 +106,8 @@ class Snapshots(Tables):
         """As the contract."""
         missing: set[bytes] = set()
         for group in groups(ids):
-            sql = f"WITH k(d) AS ({values(len(group))}) SELECT k.d FROM k CROSS JOIN snapshot s ON s.digest = k.d"
+            sql = f"WITH k(d) AS ({values(len(group))}) SELECT k.d FROM k CROSS JOIN snapshot s "
+            sql += f"ON s.digest = k.d WHERE {sound(s='snapshot')}"
             with self._db.reading() as connection:
                 rows = connection.execute(sql, group).fetchall()
             missing.update(group)
@@ -114,8 +115,9 @@ class Snapshots(Tables):
         return missing
 
     def snapshots(self, after: bytes | None = None, limit: int = 1000) -> list[bytes]:
-        """As the contract."""
-        sql = "SELECT digest FROM snapshot WHERE digest > ? ORDER BY digest LIMIT ?"
+        """As the contract. Damaged ones are left out."""
+        good = sound(s="snapshot")
+        sql = f"SELECT s.digest FROM snapshot s WHERE s.digest > ? AND {good} ORDER BY s.digest LIMIT ?"
         with self._db.reading() as connection:
             return [digest for (digest,) in connection.execute(sql, (after or b"", max(limit, 0))).fetchall()]
 

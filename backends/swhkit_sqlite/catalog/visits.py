@@ -55,10 +55,15 @@ class Visits(Tables):
     def visits(self, url: str, before: int | None = None, limit: int = 10) -> list[Visit]:
         """As the contract."""
         below = clipped(1 << 63) if before is None else clipped(before)
-        return self._visits(
+        found = self._visits(
             "WHERE o.digest = ? AND v.number < ? ORDER BY v.number DESC LIMIT ?",
             origin_digest(url), below, max(limit, 0),
         )  # fmt: skip
+        last = found[0].number + 1 if found else 1 if before is None and self.origin(url) is None else below
+        expected = range(last - 1, 0, -1)[: max(limit, 0)] if found or before is None else ()
+        if [visit.number for visit in found] != list(expected):
+            raise self._damaged(f"visits of {url} are missing")
+        return found
 
     def latest_visit(
         self,
@@ -98,15 +103,23 @@ class Visits(Tables):
 
     def history(self, url: str, number: int) -> list[VisitUpdate]:
         """As the contract."""
+        visit = self.visit(url, number)
+        if visit is None:
+            return []
         sql = (
             f"SELECT {sound(t='visit_status')} AND (t.snapshot IS NULL OR {sound(s='snapshot')}), "
             "t.date, t.status, s.digest, t.reason FROM visit_status t LEFT JOIN snapshot s ON s.id = t.snapshot "
             f"WHERE t.visit = ({VISIT_ID}) ORDER BY t.seq"
         )
-        return self._all(_update, sql, (origin_digest(url), clipped(number)))
+        found = self._all(_update, sql, (origin_digest(url), clipped(number)))
+        if not found or found[-1].status is not visit.status:
+            raise self._damaged(f"the history of visit {number} of {url} is not whole")
+        return found
 
     def gaps(self, url: str, number: int) -> list[Gap]:
         """As the contract."""
+        if self.visit(url, number) is None:
+            return []
         sql = (
             f"SELECT {sound(g='gap')}, g.reason, g.kind, g.digest, g.referrer, g.branch FROM gap g "
             f"WHERE g.visit = ({VISIT_ID}) ORDER BY g.seq"
