@@ -282,7 +282,9 @@ class Git:
             child.wait()
 
     @contextlib.contextmanager
-    def asking(self) -> Iterator[Callable[[Sequence[bytes]], Iterator[tuple[ObjectId, int, Iterator[bytes]]]]]:
+    def asking(
+        self,
+    ) -> Iterator[Callable[[Sequence[bytes]], Iterator[tuple[ObjectId, int, Iterator[bytes]]]]]:
         """As ``read``, by one child for the whole block, to whom each call puts a question: for many small ones."""
         with self.start("cat-file", "--batch") as child:
 

@@ -1,4 +1,4 @@
-"""``check``: it finds real damage, names what is damaged, changes nothing but what is trusted, and goes on where it stopped."""
+"""``check``: it finds real damage, names what is damaged, changes only what is trusted, goes on where it stopped."""
 
 from __future__ import annotations
 

@@ -57,7 +57,10 @@ def fingerprints(folder: Path, *but: str) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in but and not path.name.endswith(_BY_THE_WAY) and path.parent.name != "origins"
+        if path.is_file()
+        and path.name not in but
+        and not path.name.endswith(_BY_THE_WAY)
+        and path.parent.name != "origins"
     }
 
 

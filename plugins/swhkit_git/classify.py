@@ -85,7 +85,8 @@ _NOISE = re.compile(
 _ADVICE = (
     (
         re.compile(
-            r"^(?:fatal|error): .*(?:No space left on device|Disk quota exceeded|File too large)", re.MULTILINE
+            r"^(?:fatal|error): .*(?:No space left on device|Disk quota exceeded|File too large)",
+            re.MULTILINE,
         ),
         "what came could not be written on this machine: make room, then visit it again",
     ),

@@ -189,7 +189,9 @@ def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[
         yield (
             f"by sha1 of {digest.hex()}",
             lambda d=digest: list(
-                catalog.find_contents("sha1", [b"".join(objects.stream(ObjectId(Kind.CONTENT, d)))][:0] or [d])
+                catalog.find_contents(
+                    "sha1", [b"".join(objects.stream(ObjectId(Kind.CONTENT, d)))][:0] or [d]
+                )
             ),
         )
     absent = hash_content(b"left out").sha1_git
@@ -305,11 +307,17 @@ def pages(file: Path) -> dict[str, list[int]]:
         with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
             rows = connection.execute(sql).fetchall()
     except sqlite3.OperationalError:  # this Python's SQLite was built without dbstat
-        done = subprocess.run(["sqlite3", "-readonly", file, f"{sql};"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["sqlite3", "-readonly", file, f"{sql};"], capture_output=True, text=True, check=True
+        )
         rows = [(name, int(page)) for name, page in (line.split("|") for line in done.stdout.splitlines())]
     found: dict[str, list[int]] = {}
     for name, page in rows:
-        if name.startswith("sqlite_autoindex") or not name.startswith(("sqlite_s", "_sqlite_", "sqlite_stat")) or name == "sqlite_schema":
+        if (
+            name.startswith("sqlite_autoindex")
+            or not name.startswith(("sqlite_s", "_sqlite_", "sqlite_stat"))
+            or name == "sqlite_schema"
+        ):
             found.setdefault(name, []).append(page)
     return found
 
@@ -430,7 +438,9 @@ def _compare(seen: Look, name: str, expected: Any, ask: Callable[[], Any]) -> No
         return
     if got == expected:
         return
-    if not got or (isinstance(got, list) and isinstance(expected, list) and all(one in expected for one in got)):
+    if not got or (
+        isinstance(got, list) and isinstance(expected, list) and all(one in expected for one in got)
+    ):
         seen.absent.append(name)
     else:
         seen.wrong.append(f"{name}: {got!r:.300} instead of {expected!r:.300}")
@@ -496,7 +506,13 @@ class Trial:
 
 def targets(master: Master) -> list[str]:
     """What can be damaged: kinds of files, and ``catalog:TABLE`` for each table and index."""
-    return ["pack", "idx", "midx", "catalog", *(f"catalog:{n}" for n in sorted(pages(master.folder / "catalog.sqlite")))]
+    return [
+        "pack",
+        "idx",
+        "midx",
+        "catalog",
+        *(f"catalog:{n}" for n in sorted(pages(master.folder / "catalog.sqlite"))),
+    ]
 
 
 def trial(master: Master, scratch: Path, target: str, seed: int, *, mend: bool = True) -> Trial:
@@ -574,7 +590,9 @@ def make_sealed(folder: Path) -> Master:
     url = f"file://{repository(folder / 'one.git', 4, seed=8, branches=1)}"
     place = folder / "archive"
     script = SEALED.format(paths=sys.path, folder=str(place), url=url)
-    died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    died = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
     assert died.returncode == -signal.SIGKILL, died.stderr
     return Master(place, [url])
 
@@ -586,7 +604,9 @@ def stage_trial(master: Master, scratch: Path, seed: int) -> str:
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(master.folder, place)
     (stage,) = (place / "stage" / "visits").iterdir()
-    files = sorted(p for p in stage.rglob("*") if p.is_file() and p.stat().st_size and _matters(p.relative_to(stage)))
+    files = sorted(
+        p for p in stage.rglob("*") if p.is_file() and p.stat().st_size and _matters(p.relative_to(stage))
+    )
     chance.shuffle(files)
     said = f"[stage {seed}] {damage(files[0], FILES[seed % len(FILES)], chance, files[1])}"
     try:
@@ -597,7 +617,9 @@ def stage_trial(master: Master, scratch: Path, seed: int) -> str:
 
 
 def _matters(path: Path) -> bool:
-    return path.parts[0] not in ("home", "scratch", "lock") and (path.suffix in (".pack", ".idx") or len(path.parts) == 1)
+    return path.parts[0] not in ("home", "scratch", "lock") and (
+        path.suffix in (".pack", ".idx") or len(path.parts) == 1
+    )
 
 
 def _recovered(master: Master, place: Path) -> str:
@@ -612,7 +634,9 @@ def _recovered(master: Master, place: Path) -> str:
         assert check(target, Path(scratch), full=True).problems == []
         again = load(target, url)
         assert again.status == "full", again
-        assert ended.snapshot in (None, manifest.object_id(_of(target, again)).digest), "another snapshot was published"
+        assert ended.snapshot in (None, manifest.object_id(_of(target, again)).digest), (
+            "another snapshot was published"
+        )
         assert check(target, Path(scratch), full=True).problems == []
         return str(ended.status)
 
@@ -629,7 +653,9 @@ def _of(target: Archive, report: visit.Report) -> Snapshot:
 def main() -> int:
     """Run trials and print a line for each that shows something, and the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("--target", default="pack", help="pack, idx, midx, stage, catalog, catalog:TABLE, or catalog:all")
+    parser.add_argument(
+        "--target", default="pack", help="pack, idx, midx, stage, catalog, catalog:TABLE, or catalog:all"
+    )
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-heal", action="store_true")
@@ -672,7 +698,9 @@ def _one(master: Master, folder: Path, target: str, seed: int, figures: Counter[
     figures["healed"] += done.left == []
     if done.left:
         figures["left"] += 1
-        print(f"LEFT {done.said}: {[(p['problem'], p['object'], p['file']) for p in done.left[:2]]}", flush=True)
+        print(
+            f"LEFT {done.said}: {[(p['problem'], p['object'], p['file']) for p in done.left[:2]]}", flush=True
+        )
     for one in complaints(done):
         figures["complaints"] += 1
         print(f"COMPLAINT {one}", flush=True)

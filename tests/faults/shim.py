@@ -81,7 +81,7 @@ def build(folder: Path) -> Path:
     """Compile the shim into ``folder``."""
     library = folder / "shim.so"
     compiler = os.environ.get("CC") or "gcc"
-    options = "-O1 -Wall -Wextra -Werror -shared -fPIC".split()
+    options = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     argv: list[str | Path] = [compiler, *options, "-o", library, SOURCE, "-ldl", "-pthread"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{sysconfig.get_platform()}: {compiler} failed: {done.stderr}"
