@@ -73,11 +73,12 @@ def sql(path: Path, statement: str, *parameters: object) -> list[tuple[object, .
 
 
 def forge(folder: Path, statement: str, *parameters: object) -> None:
-    """Change content rows as a program with a fault would: wrong, with the checksums of what they say now."""
+    """Change rows as a program with a fault would: wrong, with the checksums of what they say now."""
     with closing(sqlite3.connect(folder / "catalog.sqlite")) as connection:
         sums.install(connection)
         connection.execute(statement, parameters)
-        connection.execute(f"UPDATE content SET checksum = {sums.expression('content')}")
+        for table in ("content", "visit"):
+            connection.execute(f"UPDATE {table} SET checksum = {sums.expression(table)}")
         connection.commit()
 
 

@@ -26,8 +26,11 @@ class Failure(Enum):
     BROKEN = auto()  #: the server could not make or send the pack, or anything else
 
 
+#: Our index-pack has ended without a word: it was killed here (memory, a limit of file sizes).
+_KILLED = re.compile(r"\A(?:(?!(?:fatal|error): ).*\n)*fatal: fetch-pack: invalid index-pack output\s*\Z")
 #: The first that matches counts. What the far side says of itself stands after ``remote:``, git's own words do not.
 _TEXTS: tuple[tuple[Failure, re.Pattern[str]], ...] = (
+    (Failure.REFUSED, _KILLED),
     (
         Failure.REFUSED,
         re.compile(
@@ -84,6 +87,10 @@ _NOISE = re.compile(
 #: What ssh, and git of a full disk, say, and what there is to do about it.
 _ADVICE = (
     (
+        _KILLED,
+        "git was killed on this machine while it indexed what came (signal 9 for memory, 25 for file sizes)",
+    ),
+    (
         re.compile(
             r"^(?:fatal|error): .*(?:No space left on device|Disk quota exceeded|File too large)",
             re.MULTILINE,
@@ -139,4 +146,4 @@ def visit_error(url: str, stderr: str) -> NotFound | Unavailable:
 
 def _line_of(stderr: str, pattern: re.Pattern[str]) -> str:
     """The line that tells, shortened."""
-    return words_of(next(line for line in stderr.splitlines() if pattern.search(line)))
+    return words_of(next((line for line in stderr.splitlines() if pattern.search(line)), stderr))

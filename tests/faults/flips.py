@@ -9,24 +9,14 @@ From the project's root: ``python -m tests.faults.flips --target pack --runs 100
 from __future__ import annotations
 
 import argparse
-import asyncio
-import datetime
-import json
-import logging
-import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,233 +25,21 @@ for _folder in (TESTS, TESTS.parent, TESTS.parent / "plugins", TESTS.parent / "b
     if str(_folder) not in sys.path:
         sys.path.insert(0, str(_folder))
 
-from aiohttp.test_utils import TestClient, TestServer  # noqa: E402
-from archives import build, shell  # noqa: E402
+from faults.flip_look import Look, heal, in_child, look  # noqa: E402
+from faults.flip_store import Master, dump, make_master, opened, pages, settle  # noqa: E402
 from generate import repository  # noqa: E402
-from test_visit import Yields, history  # noqa: E402
 from upkeep import load  # noqa: E402
-from yarl import URL  # noqa: E402
 
 from swhkit import manifest, visit  # noqa: E402
-from swhkit.api.app import make_app  # noqa: E402
 from swhkit.archive import Archive  # noqa: E402
 from swhkit.check import check  # noqa: E402
-from swhkit.errors import SwhkitError  # noqa: E402
-from swhkit.hashes import hash_content  # noqa: E402
 from swhkit.model import (  # noqa: E402
-    Branch,
-    BranchType,
-    ExtId,
-    ExtrinsicMetadata,
-    Gap,
-    ObjectMetadata,
-    Revision,
-    Skipped,
     Snapshot,
 )
 from swhkit.publish import recover  # noqa: E402
-from swhkit.reindex import reindex  # noqa: E402
-from swhkit.swhid import GIT_KINDS, Kind, ObjectId  # noqa: E402
 
-#: Seconds that one look at a damaged store may take.
-LIMIT = 60.0
-FACTS = "file:///facts/of/all/kinds"
 FILES = ("flip", "truncate", "zero", "delete", "append", "swap")
 PAGES = ("flip", "flip", "flip", "zero")
-WHEN = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
-
-
-# -- a store to damage -----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Master:
-    """A sound store, the URLs that were loaded into it, and what it answers."""
-
-    folder: Path
-    urls: list[str]
-    objects: list[ObjectId] = field(default_factory=list)
-    answers: dict[str, Any] = field(default_factory=dict)
-    rows: dict[str, Any] = field(default_factory=dict)
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[Archive]:
-    """The archive of a folder, which must be there; objects in packs, the catalog in SQLite."""
-    import swhkit_filesystem
-    import swhkit_sqlite
-
-    objects = build(swhkit_filesystem.swhkit_object_stores()[0], create=False, path=folder / "objects")
-    try:
-        catalog = build(swhkit_sqlite.swhkit_catalogs()[0], create=False, path=folder / "catalog.sqlite")
-    except BaseException:
-        objects.close()
-        raise
-    with closing(Archive(objects, catalog, folder / "stage")) as target:
-        yield target
-
-
-def make_master(folder: Path) -> Master:
-    """A store with two packs, a multi-pack-index, and rows in every table of the catalog."""
-    urls = [
-        f"file://{repository(folder / 'large.git', 24, seed=5)}",
-        f"file://{repository(folder / 'small.git', 4, seed=6, branches=1)}",
-    ]
-    place = folder / "archive"
-    from archives import archive
-
-    with archive("filesystem", place) as target:
-        for url in urls:
-            assert load(target, url).status == "full"
-        assert load_facts(target).status == "full"
-        items, snapshot = history(b"gap\n", parents=(b"\x11" * 20,))
-        head = manifest.object_id(items[2]).digest  # type: ignore[arg-type]
-        gap = Gap("upstream is shallow", Kind.REVISION, b"\x11" * 20, head)
-        visit.run(target, Yields(*items, gap, snapshot), f"{FACTS}/gap", "git", network=shell())
-        target.writer()[0].maintain()
-    master = Master(place, urls)
-    settle(place)
-    with opened(place) as target:
-        master.objects = target.objects.scan(limit=100_000)
-        master.answers = {name: ask() for name, ask in questions(target, master)}
-    master.answers |= asyncio.run(served(master))
-    settle(place)
-    master.rows = dump(place / "catalog.sqlite")
-    return master
-
-
-def load_facts(target: Archive) -> visit.Report:
-    """A visit that brings every kind of record."""
-    items, snapshot = history(b"facts\n")
-    revision = next(manifest.object_id(item) for item in items if isinstance(item, Revision))
-    branches = {b"b%d" % n: Branch(BranchType.REVISION, revision.digest) for n in range(300)}
-    snapshot = Snapshot(dict(snapshot.branches) | branches)
-    record = ExtrinsicMetadata(
-        target=str(revision), discovery_date=WHEN, authority_type="forge", authority_url="https://forge.example",
-        fetcher_name="f", fetcher_version="1", format="json", metadata=b"{}" * 50,
-    )  # fmt: skip
-    facts = [
-        Skipped(hash_content(b"left out"), "odd"),
-        ExtId("hg-nodeid", 1, b"\x05" * 20, revision.kind, revision.digest),
-        ObjectMetadata(revision.kind, revision.digest, "hg", False, {"a": 1}),
-        record,
-    ]
-    return visit.run(target, Yields(*items, *facts, snapshot), FACTS, "git", network=shell())
-
-
-def settle(folder: Path) -> None:
-    """All that was written stands in the catalog's file itself."""
-    file = folder / "catalog.sqlite"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for rest in folder.glob("catalog.sqlite-*"):
-        rest.unlink()
-
-
-def dump(file: Path) -> dict[str, Any]:
-    """All rows of the catalog's tables (not those that SQLite and sqlite-utils keep for themselves), as text."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
-        names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        own = [name for name in names if not name.startswith(("sqlite_", "_sqlite_"))]
-        return {
-            name: sorted(repr(row) for row in connection.execute(f"SELECT * FROM {name} NOT INDEXED"))
-            for name in sorted(own)
-        }
-
-
-# -- what is asked of it ---------------------------------------------------------------------------------------------
-
-
-def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Everything the readers of a store can be asked; the answers can be compared."""
-    objects, catalog = target.objects, target.catalog
-    for id in master.objects:
-        yield f"read {id}", lambda id=id: objects.read([id]).get(id)
-        yield f"missing {id}", lambda id=id: sorted(map(str, objects.missing([id])))
-    for id in master.objects[::3]:
-        yield f"stream {id}", lambda id=id: b"".join(objects.stream(id))
-        yield f"size {id}", lambda id=id: objects.sizes([id]).get(id)
-    yield "read all", lambda: sorted(objects.read(master.objects).items())
-    yield "scan", lambda: sorted(objects.scan(limit=100_000))
-    contents = [id.digest for id in master.objects if id.kind is Kind.CONTENT]
-    for digest in contents:
-        yield f"content {digest.hex()}", lambda d=digest: catalog.contents([d]).get(d)
-        yield (
-            f"by sha1 of {digest.hex()}",
-            lambda d=digest: list(
-                catalog.find_contents(
-                    "sha1", [b"".join(objects.stream(ObjectId(Kind.CONTENT, d)))][:0] or [d]
-                )
-            ),
-        )
-    absent = hash_content(b"left out").sha1_git
-    yield "absent content", lambda: catalog.contents([absent]).get(absent)
-    urls = [*master.urls, FACTS, f"{FACTS}/gap"]
-    for number, url in enumerate(urls, 1):
-        yield f"origin {url}", lambda url=url: catalog.origin(url)
-        yield f"origin {number}", lambda number=number: catalog.origin_by_id(number)
-        yield f"visits {url}", lambda url=url: catalog.visits(url)
-        yield f"visit {url}", lambda url=url: catalog.visit(url, 1)
-        yield f"latest {url}", lambda url=url: catalog.latest_visit(url, require_snapshot=True)
-        yield f"history {url}", lambda url=url: catalog.history(url, 1)
-        yield f"gaps {url}", lambda url=url: catalog.gaps(url, 1)
-    yield "origins", lambda: catalog.origins()
-    yield "snapshots", lambda: catalog.snapshots()
-    for id in _snapshots(target, urls):
-        yield f"snapshot {id.hex()}", lambda id=id: catalog.snapshot(id)
-        yield f"branches {id.hex()}", lambda id=id: catalog.branches(id)
-        yield f"middle {id.hex()}", lambda id=id: catalog.branches(id, b"b2", 50, [BranchType.REVISION])
-        yield f"branch {id.hex()}", lambda id=id: catalog.branch(id, b"b7")
-        yield f"visits of {id.hex()}", lambda id=id: catalog.visits_of_snapshot(id)
-    revision = _facts_revision()
-    yield "metadata", lambda: catalog.metadata([revision]).get(revision)
-    yield "extids", lambda: catalog.extids("hg-nodeid", [b"\x05" * 20])
-    yield "extids of", lambda: catalog.extids_of([revision])
-    yield "extrinsic", lambda: catalog.extrinsic_metadata(str(revision))
-    yield "authorities", lambda: catalog.authorities(str(revision))
-    for number in range(1, 8):
-        yield f"person {number}", lambda number=number: catalog.person(number)
-    yield "persons", lambda: sorted(catalog.persons([b"C <c@example.org>", b"U1 <u1@example.org>"]).items())
-    yield "counters", lambda: sorted(catalog.counters().items())
-
-
-def _facts_revision() -> ObjectId:
-    items, _ = history(b"facts\n")
-    return next(manifest.object_id(item) for item in items if isinstance(item, Revision))
-
-
-def _snapshots(target: Archive, urls: list[str]) -> list[bytes]:
-    if not hasattr(_snapshots, "known"):
-        found = [target.catalog.latest_visit(url, require_snapshot=True) for url in urls]
-        _snapshots.known = [v.snapshot for v in found if v and v.snapshot]  # type: ignore[attr-defined]
-    return _snapshots.known  # type: ignore[attr-defined,no-any-return]
-
-
-async def served(master: Master) -> dict[str, Any]:
-    """Path → (status, body) of what the web API says of the store. Raises what opening it raises."""
-    answers: dict[str, Any] = {}
-    with opened(master.folder) as target:
-        async with TestClient(TestServer(make_app(target, public_url="http://swhkit.example"))) as client:
-            for path in _paths(master):
-                url = URL(f"http://{client.host}:{client.port}/api/1/{path}", encoded=True)
-                answer = await client.session.get(url)
-                answers[f"GET {path}"] = (answer.status, await answer.read())
-    return answers
-
-
-def _paths(master: Master) -> Iterator[str]:
-    words = {Kind.DIRECTORY: "directory", Kind.REVISION: "revision", Kind.RELEASE: "release"}
-    of = {kind: [id for id in master.objects if id.kind is kind][:5] for kind in GIT_KINDS}
-    for id in of[Kind.CONTENT]:
-        yield f"content/sha1_git:{id.hex}/"
-        yield f"content/sha1_git:{id.hex}/raw/"
-    for kind, word in words.items():
-        yield from (f"{word}/{id.hex}/" for id in of[kind])
-    yield from (f"revision/{id.hex}/log/" for id in of[Kind.REVISION][:2])
-    for url in [*master.urls, FACTS]:
-        yield from (f"origin/{url}/{what}/" for what in ("get", "visits", "visit/latest", "visit/1"))
-    yield from (f"snapshot/{id.hex()}/" for id in _snapshots.known)  # type: ignore[attr-defined]
-    yield "stat/counters/"
 
 
 # -- damage ----------------------------------------------------------------------------------------------------------
@@ -300,28 +78,6 @@ def damage(file: Path, how: str, chance: random.Random, other: Path | None = Non
     return said
 
 
-def pages(file: Path) -> dict[str, list[int]]:
-    """The pages (from 1 on) of each table and index of a SQLite file."""
-    sql = "SELECT name, pageno FROM dbstat"
-    try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
-            rows = connection.execute(sql).fetchall()
-    except sqlite3.OperationalError:  # this Python's SQLite was built without dbstat
-        done = subprocess.run(
-            ["sqlite3", "-readonly", file, f"{sql};"], capture_output=True, text=True, check=True
-        )
-        rows = [(name, int(page)) for name, page in (line.split("|") for line in done.stdout.splitlines())]
-    found: dict[str, list[int]] = {}
-    for name, page in rows:
-        if (
-            name.startswith("sqlite_autoindex")
-            or not name.startswith(("sqlite_s", "_sqlite_", "sqlite_stat"))
-            or name == "sqlite_schema"
-        ):
-            found.setdefault(name, []).append(page)
-    return found
-
-
 def damage_page(file: Path, table: str, how: str, chance: random.Random) -> str:
     """Flip a byte in a page of a table or index, or fill the page with zeros."""
     page = chance.choice(pages(file)[table])
@@ -335,160 +91,6 @@ def damage_page(file: Path, table: str, how: str, chance: random.Random) -> str:
         data[at] ^= 0xFF if chance.random() < 0.5 else 1 << chance.randrange(8)
     file.write_bytes(data)
     return f"{how} at {at} (page {page}, of {table})"
-
-
-# -- looking at a damaged store --------------------------------------------------------------------------------------
-
-
-@dataclass
-class Look:
-    """What one child saw. ``wrong``: answers that are none of right, absent, or an error."""
-
-    wrong: list[str] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
-    errors: Counter[str] = field(default_factory=Counter)
-    foreign: list[str] = field(default_factory=list)
-    quick: list[dict[str, Any]] = field(default_factory=list)
-    full: list[dict[str, Any]] = field(default_factory=list)
-    unopened: str | None = None
-
-
-def in_child(work: Callable[[], Any], limit: float = LIMIT) -> Any:
-    """What ``work`` returns in a fork of this process. Raises ``AssertionError`` if it hangs, crashes or raises."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.setsid()
-        code = 1
-        logging.disable(logging.CRITICAL)
-        try:
-            os.close(read)
-            try:
-                result = {"result": work()}
-            except BaseException:  # noqa: BLE001
-                result = {"failed": traceback.format_exc()}
-            with os.fdopen(write, "w") as out:
-                json.dump(result, out, default=str)
-            code = 0
-        finally:
-            os._exit(code)
-    os.close(write)
-    try:
-        text = _read_until(read, time.monotonic() + limit)
-        if text is None:
-            os.killpg(pid, signal.SIGKILL)
-            raise AssertionError(f"the child hung for {limit:.0f} s")
-    finally:
-        os.close(read)
-        _, status = os.waitpid(pid, 0)
-    assert not os.WIFSIGNALED(status), f"the child crashed with signal {os.WTERMSIG(status)}"
-    answer = json.loads(text)
-    assert "failed" not in answer, answer["failed"]
-    return answer["result"]
-
-
-def _read_until(fd: int, end: float) -> str | None:
-    import select
-
-    parts = []
-    while True:
-        ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
-        if not ready:
-            return None
-        part = os.read(fd, 1 << 20)
-        if not part:
-            return b"".join(parts).decode()
-        parts.append(part)
-
-
-def look(master: Master, place: Path) -> Look:
-    """Ask everything of a damaged copy at ``place``, and check it."""
-    return Look(**in_child(lambda: _look(master, place)))
-
-
-def _look(master: Master, place: Path) -> dict[str, Any]:
-    seen = Look()
-    here = Master(place, master.urls, master.objects, master.answers)
-    try:
-        with opened(place) as target:
-            for name, ask in questions(target, here):
-                _compare(seen, name, master.answers[name], ask)
-        for name, answer in asyncio.run(served(here)).items():
-            _compare_served(seen, name, master.answers[name], answer)
-        with opened(place) as target, tempfile.TemporaryDirectory() as scratch:
-            seen.quick = [_as_dict(p) for p in check(target, Path(scratch)).problems]
-            seen.full = [_as_dict(p) for p in check(target, Path(scratch), full=True).problems]
-    except (SwhkitError, OSError) as error:
-        seen.unopened = f"{type(error).__name__}: {error}"
-    return vars(seen)
-
-
-def _as_dict(problem: Any) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in ("problem", "next_step", "object", "file", "origins")}
-
-
-def _compare(seen: Look, name: str, expected: Any, ask: Callable[[], Any]) -> None:
-    try:
-        got = ask()
-    except (SwhkitError, OSError) as error:
-        seen.errors[type(error).__name__] += 1
-        return
-    except Exception as error:  # noqa: BLE001
-        seen.foreign.append(f"{name}: {type(error).__name__}: {error}")
-        return
-    if got == expected:
-        return
-    if not got or (
-        isinstance(got, list) and isinstance(expected, list) and all(one in expected for one in got)
-    ):
-        seen.absent.append(name)
-    else:
-        seen.wrong.append(f"{name}: {got!r:.300} instead of {expected!r:.300}")
-
-
-def _compare_served(seen: Look, name: str, expected: Any, got: Any) -> None:
-    if got == expected:
-        return
-    if got[0] == 200:
-        seen.wrong.append(f"{name}: {got[1][:300]!r} instead of {expected[1][:300]!r}")
-    elif got[0] == 404:
-        seen.absent.append(name)
-    else:
-        seen.errors[f"HTTP {got[0]}"] += 1
-        if b"Internal" in got[1] or not got[1].startswith(b"{"):
-            seen.foreign.append(f"{name}: {got!r:.300}")
-
-
-def heal(master: Master, place: Path, seen: Look) -> list[dict[str, Any]]:
-    """Do what the check says (reindex, load again, maintain); what a full check says then."""
-    first = any(one["next_step"].startswith("run `swhkit reindex`") for one in seen.full)
-    return in_child(lambda: _heal(master, place, first), 2 * LIMIT)  # type: ignore[no-any-return]
-
-
-def _heal(master: Master, place: Path, reindex_first: bool) -> list[dict[str, Any]]:
-    try:
-        return _healed(master, place, reindex_first)
-    except (SwhkitError, OSError) as error:
-        return [{"problem": f"{type(error).__name__}: {error}", "file": None, "object": None}]
-
-
-def _healed(master: Master, place: Path, reindex_first: bool) -> list[dict[str, Any]]:
-    with opened(place) as target, tempfile.TemporaryDirectory() as scratch:
-        if reindex_first:
-            reindex(target, Path(scratch))
-        for url in master.urls:
-            report = load(target, url)
-            if report.status != "full":
-                return [{"problem": f"load of {url}: {report.error}", "file": None, "object": None}]
-        load_facts(target)
-        items, snapshot = history(b"gap\n", parents=(b"\x11" * 20,))
-        head = manifest.object_id(items[2]).digest  # type: ignore[arg-type]
-        gap = Gap("upstream is shallow", Kind.REVISION, b"\x11" * 20, head)
-        visit.run(target, Yields(*items, gap, snapshot), f"{FACTS}/gap", "git", network=shell())
-        target.writer()[0].maintain()
-        reindex(target, Path(scratch))
-    with opened(place) as target, tempfile.TemporaryDirectory() as scratch:
-        return [_as_dict(p) for p in check(target, Path(scratch), full=True).problems]
 
 
 # -- trials ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -220,7 +219,7 @@ def anonymous(pid: int) -> dict[int, tuple[bool, int]]:
         process = Path("/proc", str(pids.pop()))
         try:
             status = (process / "status").read_text()
-            program = Path(os.readlink(process / "exe")).name
+            program = (process / "exe").readlink().name
             for task in (process / "task").iterdir():
                 pids += [int(child) for child in (task / "children").read_text().split()]
         except (OSError, ValueError):

@@ -126,7 +126,8 @@ class _Memory:
                 self.count += self.armed
                 now = self.armed and self.count == self._nth
                 if now:
-                    self.hit = f"{getattr(owner, '__name__', owner)}.{name}{tuple(map(str, args[:2]))!r:.200}"
+                    shown = [str(argument) for argument in args[:2] if isinstance(argument, str | int | Path)]
+                    self.hit = f"{getattr(owner, '__name__', owner)}.{name} {' '.join(shown)[:200]}"
             if now:
                 raise MemoryError
             return real(*args, **options)

@@ -480,23 +480,32 @@ def main() -> int:
     parser.add_argument("--programs", action="store_true", help="check, serve and load again as programs")
     parser.add_argument("--folder", type=Path, help="where stores are made; those of failed runs stay")
     given = parser.parse_args()
-    seeds = random.Random(given.seed)
+    if given.only is not None:
+        given.runs = 1
     hits, failures = Counter[str](), 0
     with a_bench(given.folder) as bench:
-        for number in range(1 if given.only is not None else given.runs):
-            fault = given.fault.split(",")[number % len(given.fault.split(","))]
-            seed = given.only if given.only is not None else seeds.getrandbits(32)
-            try:
-                hits[one(fault, seed, bench, programs=given.programs, big=given.big)] += 1
-            except AssertionError:
-                failures += 1
-                traceback.print_exc()
+        try:
+            for fault, seed in _plan(given):
+                try:
+                    hits[one(fault, seed, bench, programs=given.programs, big=given.big)] += 1
+                except AssertionError:
+                    failures += 1
+                    traceback.print_exc()
+        except KeyboardInterrupt:  # what was found by then is told
+            print("interrupted", file=sys.stderr)
         for what, count in sorted(hits.items()):
             print(f"{count:5}  {what}")
         print(f"{sum(hits.values()) + failures} runs, {failures} failures")
         if failures and given.folder:
             shutil.copytree(bench.root, f"{bench.root}-failed", symlinks=True)
     return 1 if failures else 0
+
+
+def _plan(given: argparse.Namespace) -> Iterator[tuple[str, int]]:
+    """Fault and seed of each run."""
+    seeds, faults = random.Random(given.seed), given.fault.split(",")
+    for number in range(given.runs):
+        yield faults[number % len(faults)], given.only if given.only is not None else seeds.getrandbits(32)
 
 
 if __name__ == "__main__":

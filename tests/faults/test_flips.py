@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from archives import build
 from faults import flips
+from faults.flip_look import heal, look
+from faults.flip_store import Master, make_master, opened, settle
 from upkeep import flip, load
 
 import swhkit_sqlite
 from swhkit.errors import Corrupt
+from swhkit.manifest import origin_digest
 from swhkit.swhid import Kind
 from swhkit_sqlite.catalog import schema, sums
 
@@ -24,20 +26,18 @@ SEED = 20_261
 
 
 @pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> flips.Master:
-    return flips.make_master(tmp_path_factory.mktemp("flips"))
+def master(tmp_path_factory: pytest.TempPathFactory) -> Master:
+    return make_master(tmp_path_factory.mktemp("flips"))
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> flips.Master:
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Master:
     return flips.make_sealed(tmp_path_factory.mktemp("sealed"))
 
 
 @pytest.mark.parametrize("number", range(len(flips.FILES)))
 @pytest.mark.parametrize("target", ["pack", "idx", "midx"])
-def test_damaged_files_of_the_object_store(
-    master: flips.Master, tmp_path: Path, target: str, number: int
-) -> None:
+def test_damaged_files_of_the_object_store(master: Master, tmp_path: Path, target: str, number: int) -> None:
     done = flips.trial(master, tmp_path, target, SEED * 6 + number)
     assert flips.complaints(done) == []
     if target == "pack":
@@ -46,24 +46,24 @@ def test_damaged_files_of_the_object_store(
         assert all("pack-" in file for file in damaged), done.said
 
 
-def test_a_damaged_object_is_named_with_its_origins(master: flips.Master, tmp_path: Path) -> None:
+def test_a_damaged_object_is_named_with_its_origins(master: Master, tmp_path: Path) -> None:
     """Quick and full check, the readers, and another load: the whole way from damage to a sound store."""
     place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
     pack = max((place / "objects/objects/pack").glob("*.pack"), key=lambda path: path.stat().st_size)
     flip(pack, pack.stat().st_size // 2)
-    seen = flips.look(master, place)
+    seen = look(master, place)
     assert seen.wrong == []
     assert seen.absent == []
     named = [one for one in seen.full if one["object"] and one["file"] == str(pack)]
     assert named
     assert any(master.urls[0] in one["origins"] and "load " in one["next_step"] for one in named)
-    with flips.opened(place) as target:
+    with opened(place) as target:
         report = load(target, master.urls[0])
         assert (report.status, report.error) == ("full", None)
         assert target.objects.read(master.objects).keys() == set(master.objects)
         target.writer()[0].maintain()
         assert load(target, master.urls[0]).load_status == "uneventful"
-    again = flips.look(master, place)
+    again = look(master, place)
     assert (again.quick, again.full) == ([], [])
 
 
@@ -78,20 +78,20 @@ def tables_and_indexes() -> list[str]:
 
 
 @pytest.mark.parametrize("name", tables_and_indexes())
-def test_damaged_pages_of_the_catalog(master: flips.Master, tmp_path: Path, name: str) -> None:
+def test_damaged_pages_of_the_catalog(master: Master, tmp_path: Path, name: str) -> None:
     done = flips.trial(master, tmp_path, f"catalog:{name}", SEED, mend=False)
     assert flips.complaints(done) == []
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_a_damaged_catalog_file(master: flips.Master, tmp_path: Path, number: int) -> None:
+def test_a_damaged_catalog_file(master: Master, tmp_path: Path, number: int) -> None:
     done = flips.trial(master, tmp_path, "catalog", SEED * 5 + number, mend=False)
     assert flips.complaints(done) == []
 
 
 @pytest.mark.parametrize("number", range(12))
 def test_a_damaged_stage_is_published_as_it_was_or_not_at_all(
-    sealed: flips.Master, tmp_path: Path, number: int
+    sealed: Master, tmp_path: Path, number: int
 ) -> None:
     flips.stage_trial(sealed, tmp_path, SEED * 12 + number)
 
@@ -116,13 +116,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("table", sums.COLUMNS)
-def test_a_changed_value_in_any_row(master: flips.Master, tmp_path: Path, table: str) -> None:
+def test_a_changed_value_in_any_row(master: Master, tmp_path: Path, table: str) -> None:
     place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
     with closing(sqlite3.connect(place / "catalog.sqlite")) as connection:
         connection.execute(f"UPDATE {table} SET {CHANGES[table]}")
         connection.commit()
-    flips.settle(place)
-    seen = flips.look(master, place)
+    settle(place)
+    seen = look(master, place)
     assert seen.wrong == []
     assert seen.foreign == []
     found = [one for one in seen.full if f"a row of {table} " in one["problem"]]
@@ -138,17 +138,17 @@ HEALED = (
 
 
 @pytest.mark.parametrize("table", HEALED)
-def test_a_changed_row_is_made_anew(master: flips.Master, tmp_path: Path, table: str) -> None:
+def test_a_changed_row_is_made_anew(master: Master, tmp_path: Path, table: str) -> None:
     place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
     with closing(sqlite3.connect(place / "catalog.sqlite")) as connection:
         connection.execute(f"UPDATE {table} SET {CHANGES[table]}")
         connection.commit()
-    seen = flips.look(master, place)
-    assert flips.heal(master, place, seen) == []
+    seen = look(master, place)
+    assert heal(master, place, seen) == []
 
 
 @pytest.fixture
-def older(tmp_path: Path) -> Iterator[Path]:
+def older(tmp_path: Path) -> Path:
     """A catalog of the first form, with an origin, a visit and a content."""
     file = tmp_path / "catalog.sqlite"
     provider = swhkit_sqlite.swhkit_catalogs()[0]
@@ -160,8 +160,6 @@ def older(tmp_path: Path) -> Iterator[Path]:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         digest = bytes.fromhex("5b0b2e6b0ee0a4b2dd4aa2a3a2d5d0dfbf7f7d0e")
         url = "https://example.org/a"
-        from swhkit.manifest import origin_digest
-
         connection.execute("INSERT INTO origin VALUES (1, ?, ?, 'git')", (url, origin_digest(url)))
         connection.execute("INSERT INTO visit VALUES (1, 1, 1, 'git', 0, 'failed', NULL, 'why')")
         connection.execute("INSERT INTO visit_status VALUES (1, 0, 0, 'failed', NULL, 'why')")
@@ -170,7 +168,7 @@ def older(tmp_path: Path) -> Iterator[Path]:
         )
         connection.execute("UPDATE counter SET value = 1 WHERE name IN ('origin', 'origin_visit', 'content')")
         connection.commit()
-    yield file
+    return file
 
 
 def test_a_catalog_of_the_form_before_is_read_and_gets_checksums(older: Path) -> None:
@@ -192,7 +190,7 @@ def test_a_catalog_of_the_form_before_is_read_and_gets_checksums(older: Path) ->
         ]
 
 
-def test_the_tool_does_the_same_for_the_same_seed(master: flips.Master, tmp_path: Path) -> None:
+def test_the_tool_does_the_same_for_the_same_seed(master: Master, tmp_path: Path) -> None:
     said = []
     for _ in range(2):
         file = Path(shutil.copy(master.folder / "catalog.sqlite", tmp_path / "copy"))

@@ -2,7 +2,7 @@
 
 Every table has a column ``checksum``: the CRC-32 of the table's name and all other columns. It finds each burst of up
 to 32 bits, and all but one in four thousand million of the rest; it is against damage, not against malice. Readers ask
-for ``sound(…)`` beside what they want. SQL knows the function as ``row_checksum(table, column, …)`` on our connections.
+for ``sound(…)`` beside what they want. SQL has the function as ``row_checksum(text)`` on our connections.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-
-import msgspec
 
 from swhkit_sqlite.codec import groups
 
@@ -49,25 +47,42 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 
 Value = int | float | str | bytes | None
-_encode = msgspec.msgpack.Encoder().encode
 
 
 def checksum(table: str, *values: Value) -> int:
-    """The checksum of a row; -1, which no row has, for values that cannot have been stored."""
-    try:
-        return zlib.crc32(_encode((table, *values)))
-    except (UnicodeEncodeError, OverflowError, msgspec.ValidationError):
-        return -1
+    """The checksum of a row."""
+    return _crc(f"{table}|{','.join(map(_spelled, values))}")
+
+
+def _spelled(value: Value) -> str:
+    """Type and bytes of a value, as ``typeof(value) || hex(value)`` of SQLite."""
+    if value is None:
+        return "null"
+    if isinstance(value, bytes):
+        return f"blob{value.hex().upper()}"
+    if isinstance(value, str):
+        return f"text{value.encode('utf-8', 'surrogateescape').hex().upper()}"
+    return f"{'integer' if isinstance(value, int) else 'real'}{str(value).encode('ascii').hex().upper()}"
+
+
+def _crc(text: str) -> int:
+    return zlib.crc32(text.encode("ascii"))
 
 
 def install(connection: sqlite3.Connection) -> None:
-    """Make ``row_checksum`` known to a connection."""
-    connection.create_function("row_checksum", -1, checksum, deterministic=True)
+    """Make ``row_checksum`` known to a connection. Its argument is made of hex, so that no damage makes it fail."""
+    connection.create_function("row_checksum", 1, _crc, deterministic=True)
+
+
+def of_values(table: str, values: Iterable[str]) -> str:
+    """SQL for the checksum of a row of these values (SQL too)."""
+    spelled = " || ',' || ".join(f"typeof({value}) || hex({value})" for value in values)
+    return f"row_checksum('{table}|' || {spelled})"
 
 
 def expression(table: str, prefix: str = "") -> str:
     """SQL for the checksum that a row should have. ``prefix``: that of the columns, e.g. ``c.`` or ``excluded.``."""
-    return f"row_checksum('{table}', {', '.join(prefix + column for column in COLUMNS[table])})"
+    return of_values(table, (prefix + column for column in COLUMNS[table]))
 
 
 def sound(**aliases: str) -> str:
@@ -94,9 +109,9 @@ def unless_sound(table: str) -> str:
     columns = (*COLUMNS[table], "checksum")
     if "id" in columns or "seq" in columns:
         columns = tuple(column for column in columns if column not in ("id", "seq", "checksum"))
-        renewed = ", ".join(f"excluded.{column}" for column in columns)
+        renewed = [f"excluded.{column}" for column in columns]
         key = "id" if "id" in COLUMNS[table] else "seq"
-        mended = f"checksum = row_checksum('{table}', {table}.{key}, {renewed})"
+        mended = f"checksum = {of_values(table, [f'{table}.{key}', *renewed])}"
     else:
         columns, mended = columns[:-1], "checksum = excluded.checksum"
     changes = ", ".join(f"{column} = excluded.{column}" for column in columns)

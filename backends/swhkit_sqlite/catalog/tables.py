@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from swhkit.errors import Corrupt
+from swhkit_sqlite.catalog.sums import of_values, sound
 from swhkit_sqlite.connection import Database
 
 T = TypeVar("T")
@@ -43,8 +44,8 @@ def count(connection: sqlite3.Connection, name: str, by: int) -> int:
     """Move a counter in the caller's transaction; returns ``by``. A damaged one stays damaged: nobody knows its value."""
     if by:
         connection.execute(
-            "UPDATE counter SET value = value + :by, checksum = iif(checksum = row_checksum('counter', name, value), "
-            "row_checksum('counter', name, value + :by), -1) WHERE name = :name",
+            f"UPDATE counter SET value = value + :by, checksum = iif({sound(counter='counter')}, "
+            f"{of_values('counter', ('name', '(value + :by)'))}, -1) WHERE name = :name",
             {"by": by, "name": name},
         )
     return by

@@ -59,9 +59,9 @@ class Visits(Tables):
             "WHERE o.digest = ? AND v.number < ? ORDER BY v.number DESC LIMIT ?",
             origin_digest(url), below, max(limit, 0),
         )  # fmt: skip
-        last = found[0].number + 1 if found else 1 if before is None and self.origin(url) is None else below
-        expected = range(last - 1, 0, -1)[: max(limit, 0)] if found or before is None else ()
-        if [visit.number for visit in found] != list(expected):
+        newest = found[0].number if found else 0
+        lost = [visit.number for visit in found] != list(range(newest, 0, -1)[: max(limit, 0)])
+        if lost or (not found and before is None and limit > 0 and self.origin(url) is not None):
             raise self._damaged(f"visits of {url} are missing")
         return found
 

@@ -1,0 +1,256 @@
+"""The store that ``flips`` damages, and everything that it can be asked."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parent.parent
+for _folder in (TESTS, TESTS.parent, TESTS.parent / "plugins", TESTS.parent / "backends"):
+    if str(_folder) not in sys.path:
+        sys.path.insert(0, str(_folder))
+
+from aiohttp.test_utils import TestClient, TestServer  # noqa: E402
+from archives import build, shell  # noqa: E402
+from generate import repository  # noqa: E402
+from test_visit import Yields, history  # noqa: E402
+from upkeep import load  # noqa: E402
+from yarl import URL  # noqa: E402
+
+from swhkit import manifest, visit  # noqa: E402
+from swhkit.api.app import make_app  # noqa: E402
+from swhkit.archive import Archive  # noqa: E402
+from swhkit.hashes import hash_content  # noqa: E402
+from swhkit.model import (  # noqa: E402
+    Branch,
+    BranchType,
+    ExtId,
+    ExtrinsicMetadata,
+    Gap,
+    ObjectMetadata,
+    Revision,
+    Skipped,
+    Snapshot,
+)
+from swhkit.swhid import GIT_KINDS, Kind, ObjectId  # noqa: E402
+
+FACTS = "file:///facts/of/all/kinds"
+WHEN = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
+
+
+# -- a store to damage -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Master:
+    """A sound store, the URLs that were loaded into it, and what it answers."""
+
+    folder: Path
+    urls: list[str]
+    objects: list[ObjectId] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Archive]:
+    """The archive of a folder, which must be there; objects in packs, the catalog in SQLite."""
+    import swhkit_filesystem
+    import swhkit_sqlite
+
+    objects = build(swhkit_filesystem.swhkit_object_stores()[0], create=False, path=folder / "objects")
+    try:
+        catalog = build(swhkit_sqlite.swhkit_catalogs()[0], create=False, path=folder / "catalog.sqlite")
+    except BaseException:
+        objects.close()
+        raise
+    with closing(Archive(objects, catalog, folder / "stage")) as target:
+        yield target
+
+
+def make_master(folder: Path) -> Master:
+    """A store with two packs, a multi-pack-index, and rows in every table of the catalog."""
+    urls = [
+        f"file://{repository(folder / 'large.git', 24, seed=5)}",
+        f"file://{repository(folder / 'small.git', 4, seed=6, branches=1)}",
+    ]
+    place = folder / "archive"
+    from archives import archive
+
+    with archive("filesystem", place) as target:
+        for url in urls:
+            assert load(target, url).status == "full"
+        assert load_facts(target).status == "full"
+        items, snapshot = history(b"gap\n", parents=(b"\x11" * 20,))
+        head = manifest.object_id(items[2]).digest  # type: ignore[arg-type]
+        gap = Gap("upstream is shallow", Kind.REVISION, b"\x11" * 20, head)
+        visit.run(target, Yields(*items, gap, snapshot), f"{FACTS}/gap", "git", network=shell())
+        target.writer()[0].maintain()
+    master = Master(place, urls)
+    settle(place)
+    with opened(place) as target:
+        master.objects = target.objects.scan(limit=100_000)
+        master.answers = {name: ask() for name, ask in questions(target, master)}
+    master.answers |= asyncio.run(served(master))
+    settle(place)
+    master.rows = dump(place / "catalog.sqlite")
+    return master
+
+
+def load_facts(target: Archive) -> visit.Report:
+    """A visit that brings every kind of record."""
+    items, snapshot = history(b"facts\n")
+    revision = next(manifest.object_id(item) for item in items if isinstance(item, Revision))
+    branches = {b"b%d" % n: Branch(BranchType.REVISION, revision.digest) for n in range(300)}
+    snapshot = Snapshot(dict(snapshot.branches) | branches)
+    record = ExtrinsicMetadata(
+        target=str(revision), discovery_date=WHEN, authority_type="forge", authority_url="https://forge.example",
+        fetcher_name="f", fetcher_version="1", format="json", metadata=b"{}" * 50,
+    )  # fmt: skip
+    facts = [
+        Skipped(hash_content(b"left out"), "odd"),
+        ExtId("hg-nodeid", 1, b"\x05" * 20, revision.kind, revision.digest),
+        ObjectMetadata(revision.kind, revision.digest, "hg", False, {"a": 1}),
+        record,
+    ]
+    return visit.run(target, Yields(*items, *facts, snapshot), FACTS, "git", network=shell())
+
+
+def settle(folder: Path) -> None:
+    """All that was written stands in the catalog's file itself."""
+    file = folder / "catalog.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for rest in folder.glob("catalog.sqlite-*"):
+        rest.unlink()
+
+
+def dump(file: Path) -> dict[str, Any]:
+    """All rows of the catalog's tables (not those that SQLite and sqlite-utils keep for themselves), as text."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
+        names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        own = [name for name in names if not name.startswith(("sqlite_", "_sqlite_"))]
+        return {
+            name: sorted(repr(row) for row in connection.execute(f"SELECT * FROM {name} NOT INDEXED"))
+            for name in sorted(own)
+        }
+
+
+# -- what is asked of it ---------------------------------------------------------------------------------------------
+
+
+def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Everything the readers of a store can be asked; the answers can be compared."""
+    objects, catalog = target.objects, target.catalog
+    for id in master.objects:
+        yield f"read {id}", lambda id=id: objects.read([id]).get(id)
+        yield f"missing {id}", lambda id=id: sorted(map(str, objects.missing([id])))
+    for id in master.objects[::3]:
+        yield f"stream {id}", lambda id=id: b"".join(objects.stream(id))
+        yield f"size {id}", lambda id=id: objects.sizes([id]).get(id)
+    yield "read all", lambda: sorted(objects.read(master.objects).items())
+    yield "scan", lambda: sorted(objects.scan(limit=100_000))
+    contents = [id.digest for id in master.objects if id.kind is Kind.CONTENT]
+    for digest in contents:
+        yield f"content {digest.hex()}", lambda d=digest: catalog.contents([d]).get(d)
+        yield f"by digest {digest.hex()}", lambda d=digest: catalog.find_contents("sha1_git", [d])
+    left_out = hash_content(b"left out")
+    yield "by sha256", lambda: catalog.find_contents("sha256", [left_out.sha256])
+    absent = hash_content(b"left out").sha1_git
+    yield "absent content", lambda: catalog.contents([absent]).get(absent)
+    urls = [*master.urls, FACTS, f"{FACTS}/gap"]
+    for number, url in enumerate(urls, 1):
+        yield f"origin {url}", lambda url=url: catalog.origin(url)
+        yield f"origin {number}", lambda number=number: catalog.origin_by_id(number)
+        yield f"visits {url}", lambda url=url: catalog.visits(url)
+        yield f"visit {url}", lambda url=url: catalog.visit(url, 1)
+        yield f"latest {url}", lambda url=url: catalog.latest_visit(url, require_snapshot=True)
+        yield f"history {url}", lambda url=url: catalog.history(url, 1)
+        yield f"gaps {url}", lambda url=url: catalog.gaps(url, 1)
+    yield "origins", lambda: catalog.origins()
+    yield "snapshots", lambda: catalog.snapshots()
+    for id in _snapshots(target, urls):
+        yield f"snapshot {id.hex()}", lambda id=id: catalog.snapshot(id)
+        yield f"branches {id.hex()}", lambda id=id: catalog.branches(id)
+        yield f"middle {id.hex()}", lambda id=id: catalog.branches(id, b"b2", 50, [BranchType.REVISION])
+        yield f"branch {id.hex()}", lambda id=id: catalog.branch(id, b"b7")
+        yield f"visits of {id.hex()}", lambda id=id: catalog.visits_of_snapshot(id)
+    revision = _facts_revision()
+    yield "metadata", lambda: catalog.metadata([revision]).get(revision)
+    yield "extids", lambda: catalog.extids("hg-nodeid", [b"\x05" * 20])
+    yield "extids of", lambda: catalog.extids_of([revision])
+    yield "extrinsic", lambda: catalog.extrinsic_metadata(str(revision))
+    yield "authorities", lambda: catalog.authorities(str(revision))
+    for number in range(1, 8):
+        yield f"person {number}", lambda number=number: catalog.person(number)
+    yield "persons", lambda: sorted(catalog.persons([b"C <c@example.org>", b"U1 <u1@example.org>"]).items())
+    yield "counters", lambda: sorted(catalog.counters().items())
+
+
+def _facts_revision() -> ObjectId:
+    items, _ = history(b"facts\n")
+    return next(manifest.object_id(item) for item in items if isinstance(item, Revision))
+
+
+def _snapshots(target: Archive, urls: list[str]) -> list[bytes]:
+    if not hasattr(_snapshots, "known"):
+        found = [target.catalog.latest_visit(url, require_snapshot=True) for url in urls]
+        _snapshots.known = [v.snapshot for v in found if v and v.snapshot]  # type: ignore[attr-defined]
+    return _snapshots.known  # type: ignore[attr-defined,no-any-return]
+
+
+async def served(master: Master) -> dict[str, Any]:
+    """Path → (status, body) of what the web API says of the store. Raises what opening it raises."""
+    answers: dict[str, Any] = {}
+    with opened(master.folder) as target:
+        async with TestClient(TestServer(make_app(target, public_url="http://swhkit.example"))) as client:
+            for path in _paths(master):
+                url = URL(f"http://{client.host}:{client.port}/api/1/{path}", encoded=True)
+                answer = await client.session.get(url)
+                answers[f"GET {path}"] = (answer.status, await answer.read())
+    return answers
+
+
+def _paths(master: Master) -> Iterator[str]:
+    words = {Kind.DIRECTORY: "directory", Kind.REVISION: "revision", Kind.RELEASE: "release"}
+    of = {kind: [id for id in master.objects if id.kind is kind][:5] for kind in GIT_KINDS}
+    for id in of[Kind.CONTENT]:
+        yield f"content/sha1_git:{id.hex}/"
+        yield f"content/sha1_git:{id.hex}/raw/"
+    for kind, word in words.items():
+        yield from (f"{word}/{id.hex}/" for id in of[kind])
+    yield from (f"revision/{id.hex}/log/" for id in of[Kind.REVISION][:2])
+    for url in [*master.urls, FACTS]:
+        yield from (f"origin/{url}/{what}/" for what in ("get", "visits", "visit/latest", "visit/1"))
+    yield from (f"snapshot/{id.hex()}/" for id in _snapshots.known)  # type: ignore[attr-defined]
+    yield "stat/counters/"
+
+
+def pages(file: Path) -> dict[str, list[int]]:
+    """The pages (from 1 on) of each table and index of a SQLite file."""
+    sql = "SELECT name, pageno FROM dbstat"
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
+            rows = connection.execute(sql).fetchall()
+    except sqlite3.OperationalError:  # this Python's SQLite was built without dbstat
+        done = subprocess.run(
+            ["sqlite3", "-readonly", file, f"{sql};"], capture_output=True, text=True, check=True
+        )
+        rows = [(name, int(page)) for name, page in (line.split("|") for line in done.stdout.splitlines())]
+    found: dict[str, list[int]] = {}
+    for name, page in rows:
+        if (
+            name.startswith("sqlite_autoindex")
+            or not name.startswith(("sqlite_s", "_sqlite_", "sqlite_stat"))
+            or name == "sqlite_schema"
+        ):
+            found.setdefault(name, []).append(page)
+    return found
