@@ -132,7 +132,7 @@ def failing(what: str) -> None:
             70,
             "swhkit: internal error: ZeroDivisionError: division by zero; `swhkit --verbose …` shows where\n",
         ),
-        ("memory", 70, "swhkit: internal error: MemoryError:; `swhkit --verbose …` shows where\n"),
+        ("memory", 1, "swhkit: there is not enough memory for this\n"),
         ("evil", 1, "swhkit: no \\x1b[2J\\x07\\x9b31m\\u202e\\ud800 there\n"),
         ("interrupt", 130, ""),
         ("pipe", 141, ""),
