@@ -53,9 +53,10 @@ def entries(stage: Stage) -> Iterator[ObjectId]:
     """The directories, revisions and releases of a stage whose inventory was taken; nothing for an empty stage."""
     if not stage.inventory.exists():
         return
-    with stage.inventory.open("rb", buffering=1 << 18) as file:
-        while entry := file.read(_ENTRY):
-            yield ObjectId(_KINDS[entry[:1]], entry[1:])
+    with stage.inventory.open("rb") as file:
+        while block := file.read(_ENTRY * _BATCH):
+            for start in range(0, len(block), _ENTRY):
+                yield ObjectId(_KINDS[block[start : start + 1]], block[start + 1 : start + _ENTRY])
 
 
 def _list_persons(stage: Stage, over: Event) -> None:

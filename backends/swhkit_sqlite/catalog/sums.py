@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from swhkit_sqlite.codec import groups
@@ -65,6 +65,29 @@ def _spelled(value: Value) -> str:
     return f"{'integer' if isinstance(value, int) else 'real'}{str(value).encode('ascii').hex().upper()}"
 
 
+def checksum_of_content(
+    id: int,
+    sha1_git: bytes,
+    sha1: bytes,
+    sha256: bytes,
+    blake2s256: bytes,
+    length: int,
+    absent: int,
+    reason: str | None,
+) -> int:
+    """As ``checksum`` of a content row, in a quarter of the time: a load brings as many as it has files."""
+    hex = (sha1_git + sha1 + sha256 + blake2s256).hex().upper()
+    return _crc(
+        f"content|integer{_digits(id)},blob{hex[:40]},blob{hex[40:80]},blob{hex[80:144]},blob{hex[144:]},"
+        f"integer{_digits(length)},integer{_digits(absent)},{_spelled(reason)}"
+    )
+
+
+def _digits(number: int) -> str:
+    """The hex of the digits of a number that is not negative."""
+    return f"3{'3'.join(str(number))}"
+
+
 def _crc(text: str) -> int:
     return zlib.crc32(text.encode("ascii"))
 
@@ -100,8 +123,15 @@ def insert(
     marks = ", ".join("?" * (len(columns) + 1))
     sql = f"INSERT INTO {table} ({', '.join(columns)}, checksum) VALUES ({marks}) {conflict}"
     with mending(connection) if conflict else nullcontext():
-        done = connection.executemany(sql, ((*row, checksum(table, *row)) for row in rows))
+        done = connection.executemany(sql, _with_checksums(table, rows))
     return max(done.rowcount, 0)
+
+
+def _with_checksums(table: str, rows: Iterable[tuple[Value, ...]]) -> Iterator[tuple[Value, ...]]:
+    if table == "content":
+        quick: Callable[..., int] = checksum_of_content
+        return ((*row, quick(*row)) for row in rows)
+    return ((*row, checksum(table, *row)) for row in rows)
 
 
 def unless_sound(table: str) -> str:
