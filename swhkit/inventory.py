@@ -7,6 +7,7 @@ counts from it. The persons of revisions and releases go to the record log.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -57,6 +58,16 @@ def entries(stage: Stage) -> Iterator[ObjectId]:
         while block := file.read(_ENTRY * _BATCH):
             for start in range(0, len(block), _ENTRY):
                 yield ObjectId(_KINDS[block[start : start + 1]], block[start + 1 : start + _ENTRY])
+
+
+def counts(stage: Stage) -> Counter[Kind]:
+    """How many of each kind ``entries`` has."""
+    letters: Counter[int] = Counter()
+    if stage.inventory.exists():
+        with stage.inventory.open("rb") as file:
+            while block := file.read(_ENTRY * _BATCH):
+                letters.update(block[::_ENTRY])
+    return Counter({_KINDS[bytes((letter,))]: count for letter, count in letters.items()})
 
 
 def _list_persons(stage: Stage, over: Event) -> None:

@@ -271,11 +271,14 @@ def _count_new(archive: Archive, stage: Stage) -> dict[str, int]:
     if (known := read_checked(path)) is not None:
         return msgspec.json.decode(known, type=dict[str, int])
     counts: Counter[str] = Counter()
-    for batch in batched(inventory.entries(stage), _BATCH):
-        for missing, _ in tell_missing(
-            archive.objects, batch
-        ):  # what is held damaged was counted when it came
-            counts.update(id.kind.value for id in missing)
+    if not archive.objects.scan(limit=1):  # an empty store lacks everything: nothing has to be looked up
+        counts.update({kind.value: count for kind, count in inventory.counts(stage).items()})
+    else:
+        for batch in batched(inventory.entries(stage), _BATCH):
+            for missing, _ in tell_missing(
+                archive.objects, batch
+            ):  # the held damaged were counted when they came
+                counts.update(id.kind.value for id in missing)
     write_durably(path, checked(msgspec.json.encode(counts)))
     return dict(counts)
 
