@@ -271,7 +271,7 @@ def _count_new(archive: Archive, stage: Stage) -> dict[str, int]:
     if (known := read_checked(path)) is not None:
         return msgspec.json.decode(known, type=dict[str, int])
     counts: Counter[str] = Counter()
-    if not archive.objects.scan(limit=1):  # an empty store lacks everything: nothing has to be looked up
+    if _is_empty(archive):  # it lacks everything: nothing has to be looked up
         counts.update({kind.value: count for kind, count in inventory.counts(stage).items()})
     else:
         for batch in batched(inventory.entries(stage), _BATCH):
@@ -281,6 +281,14 @@ def _count_new(archive: Archive, stage: Stage) -> dict[str, int]:
                 counts.update(id.kind.value for id in missing)
     write_durably(path, checked(msgspec.json.encode(counts)))
     return dict(counts)
+
+
+def _is_empty(archive: Archive) -> bool:
+    """Whether the object store has nothing at all; a damaged one has something."""
+    try:
+        return not archive.objects.scan(limit=1)
+    except Corrupt:
+        return False
 
 
 def _logged(stage: Stage, sealed: Sealed) -> Iterator[Record]:
