@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import soon
 
 from swhkit.errors import ChildFailed, ChildTimeout, InvalidInput, LimitExceeded, MissingProgram
 from swhkit.process import STDERR_TAIL, Runner
@@ -39,15 +40,6 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-def soon(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
 
 
 def test_output_code_and_stderr_are_returned(runner: Runner) -> None:

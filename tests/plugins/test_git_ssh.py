@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from git_samples import Repository, Visits
 from servers import SshServer, git_ssh, ssh_key
+from waiting import soon
 
 from swhkit.plugin import InvalidUrl, Network, Target, Unavailable
 from swhkit_git import GitConfig, swhkit_visit_type
@@ -103,10 +104,12 @@ def test_the_agent_is_for_what_was_typed_at_the_shell(
     place = ssh.folder / "agent"
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
     try:
-        while not place.exists():
-            assert agent.poll() is None
         monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
-        subprocess.run(["ssh-add", "-q", ssh.folder / "id"], check=True, capture_output=True)
+        add = ["ssh-add", "-q", ssh.folder / "id"]
+        # Its socket has a name before anybody listens at it.
+        assert soon(lambda: subprocess.run(add, check=False, capture_output=True).returncode == 0), (
+            agent.poll()
+        )
         assert visits.load(url).packs
         visits.network = Network(schemes=("ssh",), private_addresses="always")
         with pytest.raises(Unavailable, match="none of the keys"):
