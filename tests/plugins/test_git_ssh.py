@@ -105,7 +105,7 @@ def test_the_agent_is_for_what_was_typed_at_the_shell(
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(place))
-        add = ["ssh-add", "-q", ssh.folder / "id"]
+        add = ["ssh-add", "-q", str(ssh.folder / "id")]
         # Its socket has a name before anybody listens at it.
         assert soon(lambda: subprocess.run(add, check=False, capture_output=True).returncode == 0), (
             agent.poll()
