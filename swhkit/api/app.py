@@ -1,8 +1,7 @@
-"""The aiohttp application: dispatch, headers, one hop to a thread, streaming.
+"""The aiohttp application: dispatch, headers, one hop to a thread.
 
 ``make_app`` puts every route of the table below ``/api/1/``. On the event loop a request is only matched and its body
-awaited; handler, error mapping and encoding run together in one thread. Bytes are sent piece by piece with their
-length announced: if they turn out to be damaged on the way, the connection is cut so that nobody has a whole wrong body.
+awaited; handler, error mapping and encoding run together in one thread.
 """
 
 from __future__ import annotations
@@ -18,21 +17,20 @@ import msgspec
 from aiohttp import hdrs, web
 
 from swhkit.api import bodies, errors, incoming, render
-from swhkit.api.paging import next_link
-from swhkit.api.routing import BASE, Blob, Body, Call, Links, Match, Route, Router, allowed
+from swhkit.api.answers import Blob, Document, Redirect
+from swhkit.api.calls import Body, Call, Links
+from swhkit.api.paging import page_links
+from swhkit.api.routing import BASE, Match, Route, Router, allowed
+from swhkit.api.sending import Ready, send, sendable
 from swhkit.api.table import ROUTES
 from swhkit.api.threads import Threads
 from swhkit.archive import Archive
-from swhkit.errors import Corrupt
-from swhkit.query import Pieces
 
 _log = logging.getLogger(__name__)
 
 #: The table of an application, for those that document, limit or extend it.
 ROUTER = web.AppKey("swhkit_router", Router)
 
-#: Seconds that a client may take for one part of an answer.
-PATIENCE = 60.0
 #: Threads that answer requests.
 THREADS = 8
 _COMMON = {
@@ -49,21 +47,9 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "accept, authorization, content-type, user-agent, x-csrftoken, x-requested-with",
     "Access-Control-Max-Age": "86400",
 }
-_PART = 1 << 16
-#: Files up to so many bytes are read whole before they are sent.
-_SMALL = 1 << 18
 _EXEMPT = 1_000_000
 _WINDOW = 3600
 _RATE = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """An answer on its way out: bytes at once, or ``blob`` to be sent in pieces."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes = b""
-    blob: Blob | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -153,7 +139,7 @@ class Service:
         if hdrs.ORIGIN in request.headers:
             headers["Access-Control-Allow-Origin"] = "*"
         if ready.blob is not None:
-            return await self._send(request, ready.blob, headers)
+            return await send(request, ready.blob, headers, self._threads)
         return web.Response(status=ready.status, headers=headers, body=ready.body)
 
     async def _ready(self, request: web.Request) -> Ready:
@@ -163,7 +149,7 @@ class Service:
         base = self._public or incoming.base(request)
         accept = request.headers.getall(hdrs.ACCEPT, None)
         asked = Asked(request.method, path, base, query, ",".join(accept) if accept else None)
-        match = self._router.match(path) if path.startswith(BASE) else None
+        match = self._router.match(path)
         if match is None and path.startswith(BASE) and not path.endswith("/"):
             match = self._router.match(path + "/")
             if match is not None and request.method in ("GET", "HEAD", "OPTIONS"):
@@ -203,8 +189,12 @@ class Service:
         call = Call(self._archive, links, match.parameters, asked.query, asked.body, asked.method)
         answer = match.route.handler(call)
         if isinstance(answer, Blob):
-            return _sendable(answer)
-        headers = {} if answer.next is None else {"Link": next_link(answer.next)}
+            return sendable(answer)
+        if isinstance(answer, Document):
+            return Ready(200, {"Content-Type": answer.media_type, **answer.headers}, answer.body)
+        if isinstance(answer, Redirect):
+            return _moved(answer.status, answer.location)
+        headers = {**answer.headers, **page_links(answer.next, answer.previous)}
         return _encoded(200, render.only_fields(answer.data, asked.query.get("fields")), kind, headers)
 
     def _common_headers(self) -> dict[str, str]:
@@ -216,73 +206,9 @@ class Service:
             self._common = {**_COMMON, **dict(zip(_RATE, map(str, numbers), strict=True))}
         return self._common
 
-    async def _send(self, request: web.Request, blob: Blob, headers: dict[str, str]) -> web.StreamResponse:
-        headers = {**headers, "Content-Length": str(blob.length)}
-        try:
-            if request.method == "HEAD":
-                return web.Response(headers=headers)
-            response = web.StreamResponse(headers=headers)
-            await response.prepare(request)
-            await self._stream(response, blob)
-            return response
-        except Exception as error:  # noqa: BLE001
-            # Headers are out: the only honest answer left is a body that is visibly cut short.
-            if not isinstance(error, ConnectionError):
-                _log.error("%s was cut short: %s", errors.clean(request.path), error)
-            _abort(request)
-            return response
-        finally:
-            self._threads.send(blob.pieces.close)
-
-    async def _stream(self, response: web.StreamResponse, blob: Blob) -> None:
-        """Send the pieces. The last one goes out only after the store has said that there is no more, and no error:
-        until then the client has less than was announced."""
-        came, held = 0, b""
-        while piece := await self._threads.call(_next_piece, blob.pieces):
-            came += len(piece)
-            if came > blob.length:
-                raise ValueError(f"more than the {blob.length} bytes announced came")
-            await _write(response, held)
-            held = piece
-        if came != blob.length:
-            raise ValueError(f"{blob.length} bytes were announced, {came} came")
-        await _write(response, held)
-
 
 #: What answers the requests of an application.
 SERVICE = web.AppKey("swhkit_service", Service)
-
-
-def _sendable(blob: Blob) -> Ready:
-    """In a thread: a small file is read here and now, so that damage is an answer of its own and one hop does."""
-    headers = {"Content-Type": "application/octet-stream", "Content-Disposition": blob.disposition}
-    if blob.length > _SMALL:
-        return Ready(200, headers, blob=blob)
-    data = bytearray()
-    with contextlib.closing(blob.pieces):
-        for piece in blob.pieces:
-            data += piece
-            if len(data) > blob.length:
-                break
-    if len(data) != blob.length:
-        raise Corrupt(f"{blob.length} bytes were to be sent, the store has {len(data)}; run `swhkit check`")
-    return Ready(200, headers, bytes(data))
-
-
-async def _write(response: web.StreamResponse, data: bytes) -> None:
-    # In small parts, so that a slow client has its time for each of them.
-    for start in range(0, len(data), _PART):
-        async with asyncio.timeout(PATIENCE):
-            await response.write(data[start : start + _PART])
-
-
-def _next_piece(pieces: Pieces) -> bytes:
-    return next((piece for piece in pieces if piece), b"")
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def _encoded(status: int, data: object, kind: str, headers: dict[str, str]) -> Ready:

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from swhkit.api.calls import Body
 from swhkit.api.errors import ParseError, UnsupportedMediaType, clean
-from swhkit.api.routing import Body
 
 #: Bytes of a body that are taken.
 LIMIT = 10 << 20

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from swhkit import query
 from swhkit.api import shapes
+from swhkit.api.answers import Blob, Data
 from swhkit.api.bodies import parsed
+from swhkit.api.calls import Call
 from swhkit.api.errors import BadInput
 from swhkit.api.paging import attachment
 from swhkit.api.parameters import content_hash, file_name
-from swhkit.api.routing import Blob, Call, Data, Route
+from swhkit.api.routing import Route
 
 
 def content(call: Call) -> Data:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from swhkit import query
 from swhkit.api import shapes
+from swhkit.api.answers import Data
+from swhkit.api.calls import Call
 from swhkit.api.parameters import git_hash
-from swhkit.api.routing import Call, Data, Route
+from swhkit.api.routing import Route
 
 
 def directory(call: Call) -> Data:

@@ -6,10 +6,12 @@ from urllib.parse import quote
 
 from swhkit import query
 from swhkit.api import shapes
+from swhkit.api.answers import Blob, Data
 from swhkit.api.bodies import parsed
+from swhkit.api.calls import Call, Links
 from swhkit.api.errors import BadInput, LargePayload
 from swhkit.api.parameters import swhid_core, swhid_qualified
-from swhkit.api.routing import Blob, Call, Data, Links, Route
+from swhkit.api.routing import Route
 from swhkit.swhid import Kind, QualifiedSwhid
 
 KNOWN_MAX = 1000

@@ -10,7 +10,7 @@ from aiohttp import ClientPayloadError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from swhkit.api import bodies, errors
-from swhkit.api.routing import Body
+from swhkit.api.calls import Body
 
 #: Seconds that a client may take to send its body.
 PATIENCE = 60.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from swhkit import query
 from swhkit.api import shapes
+from swhkit.api.answers import Data
+from swhkit.api.calls import Call
 from swhkit.api.errors import clean
 from swhkit.api.parameters import boolean, integer, origin_urls, soft_integer
-from swhkit.api.routing import Call, Data, Route
+from swhkit.api.routing import Route
 
 VISITS_MAX = 100
 

@@ -9,9 +9,11 @@ from urllib.parse import quote
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
-def next_link(url: str) -> str:
-    """The ``Link`` header that names the following page (RFC 8288)."""
-    return f'<{url}>; rel="next"'
+def page_links(following: str | None, previous: str | None = None) -> dict[str, str]:
+    """The ``Link`` header that names neighbouring pages (RFC 8288); empty where there are none."""
+    named = (("next", following), ("previous", previous))
+    text = ",".join(f'<{url}>; rel="{name}"' for name, url in named if url is not None)
+    return {"Link": text} if text else {}
 
 
 def attachment(name: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from swhkit import query
 from swhkit.api import shapes
+from swhkit.api.answers import Blob, Data
+from swhkit.api.calls import Call, Links
 from swhkit.api.parameters import git_hash, soft_integer
-from swhkit.api.routing import Blob, Call, Data, Links, Route
+from swhkit.api.routing import Route
 from swhkit.model import ContentRow, Revision
 
 LOG_MAX = 10_000

@@ -1,7 +1,6 @@
-"""Routes, what a handler gets and returns, and the one function that makes links.
+"""Routes: the table from which requests are dispatched, links are made and documentation is generated.
 
-A ``Route`` is one line of the table from which requests are dispatched, links are made and documentation can be
-generated. Paths are templates below ``/api/1/`` whose parameters have types: ``content/{q:content}/raw/``. They are
+A ``Route`` is one line of it. Paths are templates whose parameters have types: ``content/{q:content}/raw/``. They are
 matched against the path with its percent-escapes decoded; bytes that are not UTF-8 stay as lone surrogates.
 """
 
@@ -10,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from urllib.parse import quote
+from types import MappingProxyType
 
 import msgspec
 
-from swhkit.archive import Archive
-from swhkit.query import Pieces
+from swhkit.api.answers import Answer
+from swhkit.api.calls import Call, quote_raw
 
 BASE = "/api/1/"
 #: What a parameter of each type matches. Ids match in any case, so that they can be redirected.
@@ -32,80 +31,33 @@ TYPES = {
 #: Types whose values are redirected to lower case.
 _LOWERED = ("content", "hex")
 _PARAMETER = re.compile(r"\{(\w+):(\w+)\}")
-#: Characters that stay as they are in the path of a link (RFC 3986: sub-delims and what a segment may have).
-_SAFE = "/~:@!$&'()*+,;="
-
-
-class Data(msgspec.Struct, frozen=True):
-    """An answer in JSON or YAML. ``next`` is the URL of the following page."""
-
-    data: object
-    next: str | None = None
-
-
-class Blob(msgspec.Struct, frozen=True):
-    """An answer of bytes to be saved as a file: ``length`` bytes in ``pieces``; ``disposition`` is the header's value."""
-
-    length: int
-    pieces: Pieces
-    disposition: str
-
-
-Answer = Data | Blob
-
-
-class Body(msgspec.Struct, frozen=True):
-    """The body of a request: its ``Content-Type`` header (may be empty) and its bytes."""
-
-    content_type: str
-    data: bytes
-
-
-class Links(msgspec.Struct, frozen=True):
-    """Makes URLs. ``base`` is scheme and host (empty: site-relative); ``templates`` has a format string a route."""
-
-    base: str
-    templates: Mapping[str, str]
-
-    def to(self, route: str, **parameters: str | int) -> str | None:
-        """The URL of a route by its name; None if nothing answers there, so that no link ever leads nowhere."""
-        template = self.templates.get(route)
-        if template is None:
-            return None
-        return self.base + template.format(**{name: _quoted(value) for name, value in parameters.items()})
-
-
-class Call(msgspec.Struct, frozen=True):
-    """What a handler gets: the archive, links, parameters of the path (decoded) and of the query, the body of a POST."""
-
-    archive: Archive
-    links: Links
-    parameters: Mapping[str, str]
-    query: Mapping[str, str]
-    body: Body | None = None
-    method: str = "GET"
-
-    def here(self, route: str, **query: str | int | bytes | None) -> str | None:
-        """The URL of a route with the parameters of this call's path and ``query`` (None: left out), sorted by name."""
-        return self.link(route, self.parameters, **query)
-
-    def link(
-        self, route: str, parameters: Mapping[str, str], **query: str | int | bytes | None
-    ) -> str | None:
-        """The URL of a route with any parameters and a query string, sorted by name."""
-        url = self.links.to(route, **parameters)
-        pairs = sorted((name, value) for name, value in query.items() if value is not None)
-        text = "&".join(f"{name}={_query_text(value)}" for name, value in pairs)
-        return f"{url}?{text}" if url and text else url
 
 
 Handler = Callable[[Call], Answer]
 
 
-class Route(msgspec.Struct, frozen=True):
-    """One resource: ``name``, ``methods`` (``GET`` brings HEAD and OPTIONS), ``path`` template, ``handler``.
+#: The JSON schema of any text.
+TEXT: Mapping[str, object] = MappingProxyType({"type": "string"})
 
-    The first line of the handler's docstring is the route's summary. ``binary`` answers ignore ``Accept``.
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A query parameter as it is documented: its ``name``, one line of ``summary``, and its JSON ``schema``
+    (https://json-schema.org/draft/2020-12: type, default, minimum …)."""
+
+    name: str
+    summary: str
+    schema: Mapping[str, object] = TEXT
+    required: bool = False
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One resource: ``name``, ``path`` template below ``root``, ``handler``, ``methods`` (``GET`` brings HEAD and OPTIONS).
+
+    The handler's docstring is the documentation; its first line the summary. What else is told of a route:
+    ``category`` it is listed under (empty: not listed), ``query`` parameters, the JSON schema of a 200 ``answer``
+    (``{"$ref": "#/components/schemas/NAME"}`` for those of ``schemas``), of a POST's ``body``, and statuses of its own
+    errors, the ``refusals``. ``scope`` names the limit its requests count in (None: they do not), ``permission`` what
+    a user must have. ``binary`` answers ignore ``Accept``.
     """
 
     name: str
@@ -113,6 +65,14 @@ class Route(msgspec.Struct, frozen=True):
     handler: Handler
     methods: tuple[str, ...] = ("GET",)
     binary: bool = False
+    root: str = BASE
+    category: str = ""
+    query: tuple[Parameter, ...] = ()
+    answer: Mapping[str, object] = {}
+    body: Mapping[str, object] = {}
+    refusals: tuple[int, ...] = (400, 404)
+    scope: str | None = "swh_api"
+    permission: str | None = None
 
     @property
     def summary(self) -> str:
@@ -122,7 +82,7 @@ class Route(msgspec.Struct, frozen=True):
     @property
     def template(self) -> str:
         """The path as a format string."""
-        return BASE + _PARAMETER.sub(r"{\1}", self.path)
+        return self.root + _PARAMETER.sub(r"{\1}", self.path)
 
 
 @lru_cache
@@ -146,24 +106,25 @@ class Router:
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
         self.templates = {route.name: route.template for route in routes}
+        # By the first word below /api/1/, and all others together: a request meets only the few that may fit.
         self._by_word: dict[str, list[tuple[re.Pattern[str], Route, dict[str, str]]]] = {}
         for route in routes:
             types = dict(_PARAMETER.findall(route.path))
-            word = route.path.partition("/")[0]
-            self._by_word.setdefault(word, []).append((_pattern(route.path), route, types))
+            word = BASE + route.path.partition("/")[0] if route.root == BASE else ""
+            self._by_word.setdefault(word, []).append((_pattern(route), route, types))
 
     def match(self, path: str) -> Match | None:
-        """The route of a decoded path, which begins with ``BASE``; None if there is none."""
-        rest = path[len(BASE) :]
-        for pattern, route, types in self._by_word.get(rest.partition("/")[0], ()):
-            found = pattern.fullmatch(rest)
+        """The route of a decoded path; None if there is none."""
+        word = BASE + path[len(BASE) :].partition("/")[0] if path.startswith(BASE) else ""
+        for pattern, route, types in self._by_word.get(word, ()):
+            found = pattern.fullmatch(path)
             if found is not None:
                 return _matched(route, found, types)
         return None
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    parts = _PARAMETER.split(path)
+def _pattern(route: Route) -> re.Pattern[str]:
+    parts = _PARAMETER.split(route.root + route.path)
     texts = [re.escape(part) for part in parts[::3]]
     groups = [f"(?P<{name}>{TYPES[kind]})" for name, kind in zip(parts[1::3], parts[2::3], strict=True)]
     return re.compile("".join(a + b for a, b in zip(texts, [*groups, ""], strict=True)), re.DOTALL)
@@ -175,20 +136,5 @@ def _matched(route: Route, found: re.Match[str], types: Mapping[str, str]) -> Ma
     if all(parameters[name] == value for name, value in lower.items()):
         return Match(route, parameters)
     parameters.update(lower)
-    quoted = {name: _quote_raw(value) for name, value in parameters.items()}
+    quoted = {name: quote_raw(value) for name, value in parameters.items()}
     return Match(route, parameters, route.template.format(**quoted))
-
-
-def _quoted(value: str | int) -> str:
-    # Most parameters are hex digits: they need no second look.
-    text = str(value)
-    return text if text.isascii() and text.isalnum() else quote(text, safe=_SAFE)
-
-
-def _quote_raw(text: str) -> str:
-    return quote(text.encode("utf-8", "surrogateescape"), safe=_SAFE)
-
-
-def _query_text(value: str | int | bytes) -> str:
-    data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
-    return quote(data, safe="/;:")

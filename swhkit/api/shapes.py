@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from swhkit.api.routing import Links
+from swhkit.api.calls import Links
 from swhkit.hashes import HashName
 from swhkit.manifest import origin_digest
 from swhkit.model import (

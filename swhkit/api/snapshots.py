@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from swhkit import query
 from swhkit.api import shapes
+from swhkit.api.answers import Data
+from swhkit.api.calls import Call
 from swhkit.api.errors import ValidationError
 from swhkit.api.parameters import git_hash, strict_integer
-from swhkit.api.routing import Call, Data, Route
+from swhkit.api.routing import Route
 from swhkit.model import BranchType
 
 BRANCHES_MAX = 1000

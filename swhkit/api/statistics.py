@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from swhkit.api.routing import Call, Data, Route
+from swhkit.api.answers import Data
+from swhkit.api.calls import Call
+from swhkit.api.routing import Route
 
 
 def ping(call: Call) -> Data:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import click
 
 from swhkit.api import shapes
-from swhkit.api.routing import Call, Data, Links, Router
+from swhkit.api.answers import Data
+from swhkit.api.calls import Call, Links
+from swhkit.api.routing import Router
 from swhkit.api.table import ROUTES
 from swhkit.archive import Archive
 from swhkit.cli.common import settings

@@ -22,8 +22,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from reading_samples import MISSING, URL, Sample
 
 from swhkit import errors
+from swhkit.api.answers import Data
 from swhkit.api.app import ROUTER, SERVICE, make_app
-from swhkit.api.routing import Call, Data, Links, Route, Router
+from swhkit.api.calls import Call, Links
+from swhkit.api.routing import Route, Router
 from swhkit.api.server import ACCESS_LOG, AccessLog, Runner
 from swhkit.api.table import ROUTES
 from swhkit.api.threads import Threads

@@ -10,8 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from reading_samples import MISSING, URL, Sample
 
 from swhkit.api.app import make_app
+from swhkit.api.calls import Links
 from swhkit.api.identifiers import browse_url
-from swhkit.api.routing import Links
 from swhkit.swhid import parse_qualified
 
 WHO = {"content": "cnt", "directory": "dir", "revision": "rev", "release": "rel", "snapshot": "snp"}

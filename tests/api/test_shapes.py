@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from swhkit import manifest
 from swhkit.api import render, shapes
+from swhkit.api.calls import Links
 from swhkit.api.paging import attachment
 from swhkit.api.parameters import origin_urls
-from swhkit.api.routing import Links, Router
+from swhkit.api.routing import Router
 from swhkit.api.table import ROUTES
 from swhkit.hashes import git_digest
 from swhkit.model import Directory, Release, Revision, Timestamp
