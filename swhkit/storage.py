@@ -43,6 +43,9 @@ from swhkit.model import (
     VisitStatus,
     VisitUpdate,
 )
+from swhkit.search import FoundOrigin as FoundOrigin
+from swhkit.search import OriginPage as OriginPage
+from swhkit.search import OriginQuery as OriginQuery
 from swhkit.swhid import Kind, ObjectId
 
 #: ``ObjectReader.read`` returns nothing larger than this whole (bytes).
@@ -272,6 +275,17 @@ class CatalogReader(Protocol):
 
     def origins(self, after: int = 0, limit: int = 1000) -> list[Origin]:
         """Origins with ``id`` above ``after``, ascending."""
+
+    def search_origins(
+        self, query: OriginQuery, *, after: int = 0, offset: int = 0, limit: int = 70
+    ) -> OriginPage:
+        """Origins that fit (``swhkit.search`` says what that means) with ``id`` above ``after``, ascending, without the
+        first ``offset`` of those, at most ``limit``.
+
+        Pages joined by ``next`` have each origin once that fitted all the time, whatever is added meanwhile. ``total``
+        counts all that fit, from the first origin on. Raises ``InvalidInput`` for a regular expression that is none, or
+        too long or complex; no other text in a query is an error.
+        """
 
     def visit(self, url: str, number: int) -> Visit | None:
         """One visit with its latest status."""

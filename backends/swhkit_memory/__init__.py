@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from swhkit.plugin import NoConfig, Provider, hookimpl
+from swhkit.requests import Requests
 from swhkit.storage import Catalog, ObjectStore
 
 
@@ -23,6 +24,12 @@ def swhkit_catalogs() -> list[Provider]:
     return [Provider("memory", "a catalog in memory, for tests", "swhkit_memory:open_catalog", NoConfig)]
 
 
+@hookimpl
+def swhkit_requests() -> list[Provider]:
+    """The request store ``memory``."""
+    return [Provider("memory", "requests in memory, for tests", "swhkit_memory:open_requests", NoConfig)]
+
+
 def open_objects(config: msgspec.Struct, create: bool) -> ObjectStore:  # noqa: ARG001 - the signature is the hook's
     """A new, empty object store; there is never one to be found."""
     from swhkit_memory.objects import MemoryObjects
@@ -35,3 +42,10 @@ def open_catalog(config: msgspec.Struct, create: bool) -> Catalog:  # noqa: ARG0
     from swhkit_memory.catalog import MemoryCatalog
 
     return MemoryCatalog()
+
+
+def open_requests(config: msgspec.Struct, create: bool) -> Requests:  # noqa: ARG001 - the signature is the hook's
+    """A new, empty request store; there is never one to be found."""
+    from swhkit_memory.requests import MemoryRequests
+
+    return MemoryRequests()

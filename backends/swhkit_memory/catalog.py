@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import takewhile
 
 import msgspec
 
 from swhkit.errors import NotHeld
 from swhkit.manifest import object_id, origin_digest
 from swhkit.model import Branch, BranchType, Gap, Origin, Snapshot, Visit, VisitStatus, VisitUpdate
+from swhkit.search import Fits, FoundOrigin, OriginPage, OriginQuery, look
 from swhkit.storage import BranchPage, Finding, Publication
 from swhkit.swhid import ObjectId
 from swhkit_memory.records import Records
@@ -88,6 +90,40 @@ class MemoryCatalog(Records):
         """As the contract."""
         with self._open():
             return [origin for origin in self._origins.values() if origin.id > after][: max(limit, 0)]
+
+    def search_origins(
+        self, query: OriginQuery, *, after: int = 0, offset: int = 0, limit: int = 70
+    ) -> OriginPage:
+        """As the contract; what fits is counted whole unless it takes too long."""
+        fits, every = Fits(query), self.origins(0, len(self._origins))
+        rows = [(o.id, o.url) for o in every if self._has(o, query)]
+        looked = look(lambda last: [row for row in rows if row[0] > last], fits, after, offset, max(limit, 0))
+        counted = look(lambda last: [row for row in rows if row[0] > last], fits, 0, 0, len(rows))
+        found = [self._found(every[id - 1]) for id in looked.ids]
+        total = len(counted.ids) if counted.next is None else None
+        return OriginPage(found, total, looked.next, looked.offset)
+
+    def _has(self, origin: Origin, query: OriginQuery) -> bool:
+        """Whether an origin has the visits that are asked for."""
+        if query.visit_type is not None and query.visit_type not in origin.visit_types:
+            return False
+        latest = self.latest_visit(origin.url, require_snapshot=True)
+        if latest is None or latest.snapshot is None:
+            return not (query.with_visit or query.with_content)
+        snapshot = self.snapshot(latest.snapshot)
+        return not query.with_content or bool(snapshot and snapshot.branches)
+
+    def _found(self, origin: Origin) -> FoundOrigin:
+        visits = self.visits(origin.url, limit=len(self._visits))
+        having = [visit for visit in visits if visit.snapshot is not None]
+        same = list(takewhile(lambda visit: visit.snapshot == having[0].snapshot, having))
+        return FoundOrigin(
+            origin,
+            visits[0].number,
+            having[0].snapshot if having else None,
+            visits[0].date,
+            same[-1].date if same else None,
+        )
 
     # --- visits ---
 

@@ -1,10 +1,11 @@
-"""Stores in SQLite files: a catalog for any archive, and an object store in one file to carry away.
+"""Stores in SQLite files: a catalog and a request store for any archive, an object store in one file to carry away.
 
 Configuration::
 
     archive:
       objects: {backend: sqlite, path: archive/objects.sqlite}
       catalog: {backend: sqlite, path: archive/catalog.sqlite, cache: 256MiB}
+      requests: {backend: sqlite, path: archive/requests.sqlite}
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated
 import msgspec
 
 from swhkit.plugin import Provider, Size, hookimpl
+from swhkit.requests import Requests
 from swhkit.storage import Catalog, ObjectStore
 
 _File = msgspec.Meta(description="The file; its folder is made if it is not there.")
@@ -35,6 +37,12 @@ class SqliteCatalogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     cache: Annotated[Size, _Cache] = 64 << 20
 
 
+class SqliteRequestsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Access tokens in one SQLite file that only its owner may read."""
+
+    path: Annotated[Path, _File] = Path("archive/requests.sqlite")
+
+
 @hookimpl
 def swhkit_object_stores() -> list[Provider]:
     """The object store ``sqlite``."""
@@ -50,6 +58,13 @@ def swhkit_catalogs() -> list[Provider]:
     ]
 
 
+@hookimpl
+def swhkit_requests() -> list[Provider]:
+    """The request store ``sqlite``."""
+    summary = "access tokens in one SQLite file"
+    return [Provider("sqlite", summary, "swhkit_sqlite:open_requests", SqliteRequestsConfig)]
+
+
 def open_objects(config: SqliteObjectsConfig, create: bool) -> ObjectStore:
     """The object store at ``config.path``. Raises ``NotHeld`` if it is not there and ``create`` is false,
     ``Corrupt`` if it is damaged, ``InvalidInput`` if it is another program's or a newer swhkit's."""
@@ -63,3 +78,10 @@ def open_catalog(config: SqliteCatalogConfig, create: bool) -> Catalog:
     from swhkit_sqlite.catalog import SqliteCatalog
 
     return SqliteCatalog(Path(config.path), create, config.cache)
+
+
+def open_requests(config: SqliteRequestsConfig, create: bool) -> Requests:
+    """The request store at ``config.path``. Raises as ``open_objects``."""
+    from swhkit_sqlite.requests import SqliteRequests
+
+    return SqliteRequests(Path(config.path), create)

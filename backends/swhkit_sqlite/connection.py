@@ -40,12 +40,14 @@ def _nothing(_connection: sqlite3.Connection) -> None:
 class Schema(NamedTuple):
     """What a file is: ``what`` in words, its ``application_id``, and the functions that bring it from one form to the
     next, oldest first. Each gets the connection, inside one transaction for all. ``prepare`` is called with each new
-    connection."""
+    connection. ``mode``: who may read a new file, as far as the umask lets them; SQLite's files beside it have the
+    same."""
 
     what: str
     application_id: int
     steps: tuple[Callable[[sqlite3.Connection], None], ...]
     prepare: Callable[[sqlite3.Connection], None] = _nothing
+    mode: int = 0o666
 
     @property
     def version(self) -> int:
@@ -234,6 +236,15 @@ class Database:
                 connection.close()
         return before, self.size()
 
+    def rebuild(self) -> None:
+        """Write the file anew from its tables: pages that belong to none are gone then. Needs as much room again."""
+        with translated(self.path):
+            connection = self.connect(_READER_CACHE)
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.close()
+
     def problems(self, full: bool = False) -> Iterator[str]:
         """What SQLite's own check of structure finds (``quick_check``, then references between tables), and which
         tables are not those we made. ``full``: indexes are compared with their tables too."""
@@ -311,7 +322,7 @@ class Database:
 
     def _migrate(self) -> None:
         new = not self.path.exists()
-        self.path.touch()
+        self.path.touch(self.schema.mode)
         connection = self.connect(_READER_CACHE)
         try:
             if self._version() == 0:  # these two cannot be changed later, or not in a transaction

@@ -1,8 +1,8 @@
 """Contracts for authors of stores, as test classes, and the samples they are tested with.
 
 A backend's test file subclasses the contract that fits and supplies its fixtures; pytest then runs every obligation
-of ``swhkit.storage`` against the backend. ``docs/writing-a-backend.md`` shows a complete example. Needs pytest; only
-tests import this package.
+of ``swhkit.storage`` or ``swhkit.requests`` against the backend. ``docs/writing-a-backend.md`` shows a complete
+example. Needs pytest; only tests import this package.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from swhkit.testing.catalogs import CatalogContract
 from swhkit.testing.object_files import DurableObjectStoreContract
 from swhkit.testing.object_stores import ObjectStoreContract
 from swhkit.testing.readers import Filled, ReaderContract
+from swhkit.testing.requests import DurableRequestsContract, RequestsContract
 
 __all__ = [
     "CatalogContract",
     "DurableCatalogContract",
     "DurableObjectStoreContract",
+    "DurableRequestsContract",
     "Filled",
     "ObjectStoreContract",
     "ReaderContract",
+    "RequestsContract",
     "samples",
 ]

@@ -17,7 +17,7 @@ import pytest
 from swhkit.errors import NotHeld
 from swhkit.manifest import object_id, origin_digest
 from swhkit.model import Snapshot, Visit, VisitStatus, VisitUpdate
-from swhkit.storage import Catalog
+from swhkit.storage import Catalog, OriginQuery
 from swhkit.testing import samples
 from swhkit.testing.catalog_publications import (
     COUNTERS,
@@ -28,11 +28,12 @@ from swhkit.testing.catalog_publications import (
     visited,
 )
 from swhkit.testing.catalog_records import RecordContract
+from swhkit.testing.catalog_search import SearchContract
 from swhkit.testing.catalog_snapshots import SnapshotContract
 from swhkit.testing.samples import moment
 
 
-class CatalogContract(RecordContract, SnapshotContract, PublicationContract):
+class CatalogContract(RecordContract, SnapshotContract, PublicationContract, SearchContract):
     """Subclass it and supply the fixture ``catalog``."""
 
     @pytest.fixture
@@ -230,6 +231,7 @@ class CatalogContract(RecordContract, SnapshotContract, PublicationContract):
             lambda: catalog.open_visit(URL, "git", moment(0)),
             lambda: catalog.add(samples.rows(1)),
             lambda: catalog.contents([bytes(20)]),
+            lambda: catalog.search_origins(OriginQuery()),
             lambda: catalog.maintain(),
             lambda: list(catalog.verify()),
         ]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from swhkit.errors import NotHeld
+from swhkit.errors import InvalidInput, NotHeld
 from swhkit.storage import ObjectReader
 from swhkit.swhid import Kind, ObjectId
 from swhkit.testing import samples
@@ -26,6 +26,9 @@ class Filled(msgspec.Struct):
 
 class ReaderContract:
     """Subclass it and supply the fixture ``filled``."""
+
+    #: Whether the reader can list what it holds. One that cannot (a remote archive's) says so: ``InvalidInput``.
+    can_list = True
 
     @pytest.fixture
     def filled(self) -> Iterator[Filled]:
@@ -103,6 +106,10 @@ class ReaderContract:
 
     @pytest.mark.parametrize("limit", [1, 3, 1000])
     def test_scan_gives_every_id_once_in_order_of_digest(self, filled: Filled, limit: int) -> None:
+        if not self.can_list:
+            with pytest.raises(InvalidInput, match="listed"):
+                filled.reader.scan(limit=limit)
+            return
         seen: list[ObjectId] = []
         while page := filled.reader.scan(seen[-1] if seen else None, limit):
             assert len(page) <= limit
@@ -113,9 +120,13 @@ class ReaderContract:
         ordered = sorted(filled.objects, key=lambda id: id.digest)
         middle = ordered[len(ordered) // 2]
         before = ObjectId(Kind.CONTENT, (int.from_bytes(middle.digest) - 1).to_bytes(20))
+        assert filled.reader.scan(limit=0) == []
+        if not self.can_list:
+            with pytest.raises(InvalidInput, match="listed"):
+                filled.reader.scan(before, 2)
+            return
         assert filled.reader.scan(before, 2) == ordered[len(ordered) // 2 :][:2]
         assert filled.reader.scan(ObjectId(Kind.CONTENT, b"\xff" * 20)) == []
-        assert filled.reader.scan(limit=0) == []
         assert filled.reader.scan(ObjectId(Kind.RELEASE, bytes(20))) == ordered
 
     def test_many_threads_may_read_at_once(self, filled: Filled) -> None:

@@ -420,7 +420,8 @@ def test_a_cut_file_and_one_with_a_hole_are_found(tmp_path: Path, catalog: Sqlit
     cut.write_bytes(data[: len(data) // 2])
     with pytest.raises(Corrupt, match=r"cut\.sqlite is damaged"):
         SqliteCatalog(cut, False, 1 << 20)
-    holed.write_bytes(data[: 40 * 4096] + bytes(20 * 4096) + data[60 * 4096 :])
+    assert len(data) > 100 * 4096
+    holed.write_bytes(data[: -40 * 4096] + bytes(20 * 4096) + data[-20 * 4096 :])
     damaged = SqliteCatalog(holed, False, 1 << 20)
     findings = list(damaged.verify())
     assert findings

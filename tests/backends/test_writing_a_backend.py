@@ -61,5 +61,5 @@ def test_the_example_refuses_what_a_reader_must_refuse(path: Path, tmp_path: Pat
 
 def test_every_contract_is_named_on_the_page() -> None:
     contracts = [name for name in testing.__all__ if name.endswith("Contract")]
-    assert len(contracts) == 5
+    assert len(contracts) == 7
     assert [name for name in contracts if f"`{name}`" not in PAGE] == []

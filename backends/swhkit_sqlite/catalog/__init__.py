@@ -7,6 +7,7 @@ The file is meant to be opened by people too (sqlite-utils, datasette): tables h
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +20,11 @@ from swhkit_sqlite.catalog.facts import Facts
 from swhkit_sqlite.catalog.findings import finding
 from swhkit_sqlite.catalog.publish import Publishing
 from swhkit_sqlite.catalog.schema import SCHEMA
+from swhkit_sqlite.catalog.search import Searching, is_whole, recreate
 from swhkit_sqlite.catalog.sums import COLUMNS, damaged, drop_damaged, insert, sound
 from swhkit_sqlite.catalog.visits import Visits
 from swhkit_sqlite.connection import Database
+from swhkit_sqlite.errors import translated
 
 #: Damaged rows of these are forgotten by ``mend``: reindexing, or the next visit, makes them anew.
 _COME_AGAIN = ("content", "closed_tip", "object_metadata", "extid")
@@ -31,7 +34,7 @@ _REINDEX = "run `swhkit reindex`, which makes indexes anew"
 _TRANSACTION_BYTES = 16 << 20
 
 
-class SqliteCatalog(Contents, Facts, Visits, Publishing):
+class SqliteCatalog(Contents, Facts, Visits, Searching, Publishing):
     """A ``Catalog`` in the file ``path``; see ``swhkit.storage`` for what each method promises."""
 
     def __init__(self, path: Path, create: bool, cache: int) -> None:
@@ -95,20 +98,26 @@ class SqliteCatalog(Contents, Facts, Visits, Publishing):
         yield from self._damaged_rows()
 
     def mend(self) -> int:
-        """As the contract; one transaction. Raises ``Corrupt`` where a page makes no sense: then only a copy helps."""
+        """As the contract; one transaction, after one for the index of URLs. Raises ``Corrupt`` where a page of anything
+        else makes no sense: then only a copy helps."""
+        lost = self._mend_search()
         with self._db.writing() as connection:
-            if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
+            if not _is_sound(connection):
                 connection.execute("REINDEX")
             forgotten = sum(drop_damaged(connection, table) for table in _COME_AGAIN)
             while rows := repeated(connection):
                 connection.executemany("DELETE FROM content WHERE id = ?", [(id,) for id in rows])
                 forgotten += len(rows)
+        if lost:
+            self._db.rebuild()
         return forgotten
 
     def _problems(self, full: bool) -> Iterator[Finding]:
         try:
             for problem in self._db.problems(full):
-                index = re.search("missing from index|non-unique entry|wrong # of entries", problem)
+                index = re.search(
+                    "missing from index|non-unique entry|wrong # of entries|inverted index", problem
+                )
                 yield Finding(problem, _REINDEX if index else _COPY, file=str(self._db.path))
         except Corrupt as error:
             yield Finding(str(error), _COPY, file=str(self._db.path))
@@ -124,10 +133,33 @@ class SqliteCatalog(Contents, Facts, Visits, Publishing):
         with suppress(Corrupt), self._db.scanning() as connection:
             for id in repeated(connection):
                 yield Finding(f"a content has a second row ({id})", _REINDEX, file=str(self._db.path))
+        if not self._search_is_whole():
+            text = "the index of URLs does not have what the origins have"
+            yield Finding(text, _REINDEX, file=str(self._db.path))
+
+    def _mend_search(self) -> bool:
+        """Make the index of URLs anew if it, or anything, is damaged; whether that has left pages that belong to none."""
+        with self._db.scanning() as connection:
+            sound = _is_sound(connection)
+        if sound and self._search_is_whole():
+            return False
+        with translated(self._db.path):
+            return recreate(self._db)
+
+    def _search_is_whole(self) -> bool:
+        with self._db.scanning() as connection:
+            return is_whole(connection)
 
     def close(self) -> None:
         """As the contract."""
         self._db.close()
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    try:
+        return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:

@@ -11,6 +11,7 @@ from swhkit.manifest import object_id, origin_digest
 from swhkit.model import Gap, Visit, VisitStatus
 from swhkit.storage import Publication
 from swhkit.swhid import Kind, ObjectId
+from swhkit_sqlite.catalog import search
 from swhkit_sqlite.catalog.snapshots import Snapshots
 from swhkit_sqlite.catalog.sums import insert, next_id, replace, sound, unless_sound
 from swhkit_sqlite.catalog.tables import count, plain, to_date, to_microseconds
@@ -93,12 +94,15 @@ def _origin_row(connection: sqlite3.Connection, url: str, visit_type: str) -> in
     if row is None:
         id = next_id(connection, "origin")
         insert(connection, "origin", [(id, url, digest, visit_type)])
+        search.enter(connection, id, url)
         count(connection, "origin", 1)
         return id
     good, id, types = row
     known = types.split() if good else _types_visited(connection, id)
     if not good or visit_type not in known:
         replace(connection, "origin", (id, url, digest, " ".join(dict.fromkeys([*known, visit_type]))))
+    if not good:
+        search.enter(connection, id, url, again=True)
     return int(id)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 
 from swhkit.storage import COUNTERS
+from swhkit_sqlite.catalog import search
 from swhkit_sqlite.catalog.sums import COLUMNS, add_columns, install
 from swhkit_sqlite.connection import Schema
 
@@ -203,5 +204,10 @@ def _second(connection: sqlite3.Connection) -> None:
     add_columns(connection, tuple(COLUMNS))
 
 
+def _third(connection: sqlite3.Connection) -> None:
+    """Origins can be searched for."""
+    search.create(connection)
+
+
 #: 0x73776B63 is "swkc".
-SCHEMA = Schema("catalog", 0x73776B63, (_first, _second), install)
+SCHEMA = Schema("catalog", 0x73776B63, (_first, _second, _third), install)

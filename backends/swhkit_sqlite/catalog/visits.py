@@ -41,10 +41,10 @@ class Visits(Tables):
     def origins(self, after: int = 0, limit: int = 1000) -> list[Origin]:
         """As the contract."""
         sql = f"{_ORIGIN} WHERE o.id > ? ORDER BY o.id LIMIT ?"
-        return self._all(_origin, sql, (clipped(after), max(limit, 0)))
+        return self._all(origin_of, sql, (clipped(after), max(limit, 0)))
 
     def _origin(self, condition: str, value: int | bytes) -> Origin | None:
-        found = self._all(_origin, f"{_ORIGIN} WHERE {condition}", (value,))
+        found = self._all(origin_of, f"{_ORIGIN} WHERE {condition}", (value,))
         return found[0] if found else None
 
     def visit(self, url: str, number: int) -> Visit | None:
@@ -161,7 +161,8 @@ def name_of(url: str) -> str:
     return url.rstrip("/").rpartition("/")[2].casefold().removesuffix(".git")
 
 
-def _origin(id: int, url: str, digest: bytes, types: str) -> Origin:
+def origin_of(id: int, url: str, digest: bytes, types: str) -> Origin:
+    """The origin of a row. Raises ``ValueError`` if its URL is not what was stored."""
     if origin_digest(url) != digest:
         raise ValueError(f"the URL of origin {id} is not what was stored")
     return Origin(id, url, tuple(types.split()))
