@@ -23,6 +23,7 @@ run:
 
 test:
 	@tools/prepare.sh dev
+	@tools/prepare.sh clients
 	@$(VENV)/python -m pytest -n 2 $(TESTS)
 
 lint:
@@ -34,5 +35,5 @@ lint:
 	$(VENV)/python -m mypy tests --exclude '^tests/faults/'
 
 clean:
-	rm -rf .venv .make .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build
+	rm -rf .venv .venv-clients .make .schemathesis .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build
 	find . -name __pycache__ -type d -not -path './run/*' -prune -exec rm -rf {} +

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Makes .venv and installs this checkout into it.
 #
-#   tools/prepare.sh run    what swhkit needs to run
-#   tools/prepare.sh dev    the tools of development as well
+#   tools/prepare.sh run      what swhkit needs to run
+#   tools/prepare.sh dev      the tools of development as well
+#   tools/prepare.sh clients  programs of others that tests ask the web API with, in .venv-clients
 #
 # System packages that are lacking are installed when this is root, and named otherwise. When neither the checkout's
 # place nor pyproject.toml has changed since the last time, nothing is done. PYTHON names the interpreter to use.
 set -euo pipefail
 
-what=${1:?usage: tools/prepare.sh run|dev}
+what=${1:?usage: tools/prepare.sh run|dev|clients}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 venv=$root/.venv
@@ -96,17 +97,32 @@ install() {
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --prefer-binary -e "$1" </dev/null >&2
 }
 
+# clients: .venv-clients with what tests/clients pins; nothing of swhkit, and no part of it.
+clients() {
+    local venv=$root/.venv-clients pins=tests/clients/requirements.txt wanted
+    wanted=$({ printf '%s\n' "$root"; "$(python)" -VV; cat "$pins"; } | sha256sum | cut -d' ' -f1)
+    if [ "$(cat "$venv/pins" 2>/dev/null)" = "$wanted" ]; then return; fi
+    say "Installing the clients into .venv-clients"
+    rm -rf "$venv"
+    "$(python)" -m venv "$venv"
+    quietly "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$pins"
+    printf '%s\n' "$wanted" >"$venv/pins"
+}
+
 case $what in
     run) target=.          stamps=(swhkit-run swhkit-dev) ;;
     dev) target='.[dev]'   stamps=(swhkit-dev) ;;
-    *)   say "usage: tools/prepare.sh run|dev"; exit 2 ;;
+    clients) ;;
+    *)   say "usage: tools/prepare.sh run|dev|clients"; exit 2 ;;
 esac
 
 system
 mkdir -p .make
 exec 9>.make/lock # two at once take turns; pip may not share a .venv
 flock 9
-if ! current "${stamps[@]}"; then
+if [ "$what" = clients ]; then
+    clients
+elif ! current "${stamps[@]}"; then
     install "$target"
     fingerprint >"$venv/swhkit-$what"
 fi
