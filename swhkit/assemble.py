@@ -19,6 +19,7 @@ from swhkit.files import make_folder
 from swhkit.net import Network
 from swhkit.plugin import Loader, Provider
 from swhkit.registry import PartKind, Registry
+from swhkit.requests import Requests
 from swhkit.storage import CatalogReader, ObjectReader
 
 
@@ -44,6 +45,19 @@ def open_archive(
     except BaseException:
         objects.close()
         raise
+
+
+def open_requests(settings: Settings, registry: Registry, *, create: bool = False) -> Requests | None:
+    """The request store of the settings; None if it is not there and ``create`` does not make it.
+
+    Raises ``PluginError`` if the backend cannot be used.
+    """
+    part = settings.archive.requests
+    factory = registry.factory("request store", part.provider)
+    try:
+        return cast(Requests, factory(part.config, create))
+    except NotHeld:
+        return None
 
 
 def _open(kind: PartKind, part: Part, registry: Registry, create: bool) -> object:

@@ -28,6 +28,12 @@ def swhkit_catalogs() -> list[Provider]:
 
 
 @hookspec
+def swhkit_requests() -> list[Provider]:
+    """Request stores: access tokens. ``factory(config, create) -> Requests``, as for object stores."""
+    raise AssertionError("a specification is never called")
+
+
+@hookspec
 def swhkit_loaders() -> list[Provider]:
     """Loaders; ``name`` is the visit type. ``factory(config) -> Loader``; ``config`` has the keys of ``loaders: {NAME: …}``
     overlaid with those given by ``--option``."""

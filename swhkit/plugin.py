@@ -61,7 +61,7 @@ from swhkit.process import Completed, Runner
 from swhkit.refnames import is_branch
 from swhkit.swhid import Kind, ObjectId
 from swhkit.text import without_secrets
-from swhkit.units import Duration, Secret, Size
+from swhkit.units import Duration, Secret, Size, WebAddress
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
 PROJECT = "swhkit"
@@ -215,6 +215,7 @@ __all__ = [
     "Visit",
     "VisitContext",
     "VisitStatus",
+    "WebAddress",
     "curl_resolve",
     "hash_chunks",
     "hash_content",

@@ -31,11 +31,12 @@ from swhkit.plugin import GROUP, PROJECT, Provider
 
 log = logging.getLogger(__name__)
 
-PartKind = Literal["object store", "catalog", "loader"]
+PartKind = Literal["object store", "catalog", "request store", "loader"]
 #: The hook that lists the providers of each kind.
 HOOKS: dict[PartKind, str] = {
     "object store": "swhkit_object_stores",
     "catalog": "swhkit_catalogs",
+    "request store": "swhkit_requests",
     "loader": "swhkit_loaders",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
@@ -117,12 +118,20 @@ class Registry:
         return cls([*sources, *loose(plugins_dir)] if plugins_dir is not None else sources)
 
     def object_stores(self) -> dict[str, Provider]:
-        """Object stores by name. Raises ``PluginError`` on a clash, as do the next two."""
+        """Object stores by name. Raises ``PluginError`` on a clash, as do those that follow."""
         return self._by_name("object store")
 
     def catalogs(self) -> dict[str, Provider]:
         """Catalogs by name."""
         return self._by_name("catalog")
+
+    def request_stores(self) -> dict[str, Provider]:
+        """Request stores by name."""
+        return self._by_name("request store")
+
+    def of_kind(self, kind: PartKind) -> dict[str, Provider]:
+        """The providers of a kind by name."""
+        return self._by_name(kind)
 
     def loaders(self) -> dict[str, Provider]:
         """Loaders by visit type."""

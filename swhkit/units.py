@@ -6,15 +6,19 @@ and is printed in it. To Python and to msgspec such a field is a plain ``float``
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from swhkit.text import without_secrets
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", re.ASCII)
 _WEB_ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_RATE = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*([smhd])\s*", re.ASCII)
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})", re.ASCII)
 
 
@@ -63,8 +67,34 @@ def parse_listen(text: object) -> str:
 def parse_web_address(text: object) -> str:
     """``text`` itself if it is an http or https URL, without the slash at its end. Raises ``ValueError``."""
     if not isinstance(text, str) or not _WEB_ADDRESS.fullmatch(text):
-        raise ValueError(f"expected a URL such as https://archive.example.org, got {text!r}")
+        shown = without_secrets(text) if isinstance(text, str) else text
+        raise ValueError(f"expected a URL such as https://archive.example.org, got {shown!r}")
     return text.rstrip("/")
+
+
+def parse_rate(text: object) -> str:
+    """``text`` as ``COUNT/UNIT``, as in ``120/h``. Raises ``ValueError``."""
+    count, seconds = rate_of(text)
+    return f"{count}/{next(unit for unit, length in _SECONDS.items() if length == seconds)}"
+
+
+def rate_of(text: object) -> tuple[int, int]:
+    """How many in how many seconds ``120/h`` is. Raises ``ValueError``."""
+    match = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"expected a rate such as 10/s, 60/m, 120/h or 1000/d, got {text!r}")
+    return int(match[1]), _SECONDS[match[2]]
+
+
+def parse_address_range(text: object) -> str:
+    """An address (``::1``) or a network of them (``10.0.0.0/8``) in its usual form. Raises ``ValueError``."""
+    try:
+        # A number would be an address, too.
+        return str(ipaddress.ip_network(text if isinstance(text, str) else ""))
+    except ValueError:
+        raise ValueError(
+            f"expected an address or a network such as 10.0.0.0/8, 192.0.2.1 or fd00::/8, got {text!r}"
+        ) from None
 
 
 def _quantity(text: str | float, units: dict[str, int], expected: str) -> float:
@@ -105,3 +135,7 @@ Secret = Annotated[str, Notation("secret", lambda value: value, masked=True)]
 Listen = Annotated[str, Notation("HOST:PORT", parse_listen)]
 #: The address of a web server, without a slash at its end.
 WebAddress = Annotated[str, Notation("URL", parse_web_address)]
+#: So many in a second, minute, hour or day, written ``120/h``.
+Rate = Annotated[str, Notation("rate", parse_rate)]
+#: An IP address or a network of them, written ``10.0.0.0/8``.
+AddressRange = Annotated[str, Notation("network", parse_address_range)]

@@ -46,6 +46,11 @@ def swhkit_catalogs():
 
 
 @hookimpl
+def swhkit_requests():
+    return [Provider("slips", "requests on slips", __name__ + ":Part", Config)]
+
+
+@hookimpl
 def swhkit_loaders():
     return [Provider("toy", "toys", __name__ + ":Part", Config)]
 

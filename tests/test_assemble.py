@@ -63,6 +63,11 @@ def swhkit_catalogs():
         Provider("broken", "s", __name__ + ":broken"),
         Provider("absent", "s", "nowhere_to_be_found:f"),
     ]
+
+
+@hookimpl
+def swhkit_requests():
+    return [Provider("sqlite", "s", __name__ + ":Store", Config), Provider("broken", "s", __name__ + ":broken")]
 """
 
 
@@ -100,6 +105,18 @@ def test_an_archive_is_made_then_found(tmp_path: Path, parts: Registry) -> None:
     archive.close()
     assert opened(parts) == []
     assert assemble.open_archive(settings, parts, write=True).writable
+
+
+def test_a_request_store_that_is_not_there_is_none_until_it_is_made(tmp_path: Path, parts: Registry) -> None:
+    settings = configure(tmp_path, parts).settings
+    assert assemble.open_requests(settings, parts) is None
+    assert not (tmp_path / "archive").exists()
+    made = assemble.open_requests(settings, parts, create=True)
+    assert opened(parts) == [made]
+    assert assemble.open_requests(settings, parts) is not None
+    settings = configure(tmp_path, parts, "archive: {requests: {backend: broken}}").settings
+    with pytest.raises(OSError, match="No space left"):
+        assemble.open_requests(settings, parts)
 
 
 def test_an_archive_opened_for_reading_has_no_stage(tmp_path: Path, parts: Registry) -> None:

@@ -26,6 +26,7 @@ def toys(tmp_path: Path) -> Registry:
     folder = tmp_path / "plugins"
     folder.mkdir()
     source = distributions.PLUGIN.replace('"packs"', '"filesystem"').replace('"rows"', '"sqlite"')
+    source = source.replace('"slips"', '"sqlite"')
     (folder / "toys.py").write_text(source)
     return Registry(loose(folder))
 

@@ -23,6 +23,7 @@ from swhkit.cli.main import COMMANDS, group
 from swhkit.config import Settings, show
 from swhkit.config.decode import Special, default_of, is_struct, special_of, unwrap
 from swhkit.registry import HOOKS, Registry, installed
+from swhkit_remote.settings import RemoteConfig
 
 DOCS = Path(__file__).parent.parent / "docs"
 PLUGINS = (DOCS / "writing-a-plugin.md").read_text()
@@ -66,13 +67,15 @@ def table() -> dict[str, list[str]]:
     """The rows of all tables of the configuration's page: first cell → the others."""
     lines = [line for line in KEYS.splitlines() if line.startswith("| `")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert len({row[0] for row in cells}) == len(cells) - len(shared())
+    names = [row[0] for row in cells]
+    assert {name for name in names if names.count(name) > 1} == shared()
     return {row[0]: row[1:] for row in cells}
 
 
 def shared() -> set[str]:
-    """Rows that two kinds of stores have: ``sqlite`` and ``memory`` are both."""
-    return {"`sqlite` `path`", "`sqlite` `cache`", "`memory`"}
+    """Rows that several kinds of stores have: ``sqlite`` and ``memory`` are of all kinds, ``remote`` of two."""
+    remote = {f"`remote` `{field}`" for field in RemoteConfig.__struct_fields__}
+    return {"`sqlite` `path`", "`sqlite` `cache`", "`memory`"} | remote
 
 
 def test_every_key_has_its_row_with_its_default() -> None:
@@ -84,7 +87,8 @@ def test_every_key_has_its_row_with_its_default() -> None:
         if default is not None:
             assert documented[f"`{key}`"][0] == f"`{default}`"
     claimed = {cell.strip("`") for cell in documented if "` `" not in cell and cell != "`memory`"}
-    assert claimed - {"archive.objects.backend", "archive.catalog.backend"} == known.keys()
+    backends = {f"archive.{part}.backend" for part in ("objects", "catalog", "requests")}
+    assert claimed - backends == known.keys()
 
 
 def test_every_key_of_the_parts_that_come_with_it_has_its_row(

@@ -15,13 +15,13 @@ LAYERS = [
     "errors units files text refnames",
     "hashes swhid",
     "model",
-    "manifest records batches",
+    "manifest records batches search",
     "process pipes",
     "net",
     "git",
     "pack packindex",
     "unpack",
-    "storage",
+    "storage requests",
     "archive",
     "stage query check digests closure completeness intake seal publish affected reindex inventory",
     "plugin",
@@ -36,7 +36,7 @@ LAYERS = [
 ]
 #: What backends may import of swhkit.
 FOR_BACKENDS = {"errors", "files", "git", "hashes", "manifest", "model"}
-FOR_BACKENDS |= {"pack", "plugin", "process", "records", "storage", "swhid"}
+FOR_BACKENDS |= {"pack", "plugin", "process", "records", "requests", "search", "storage", "swhid"}
 
 
 def files() -> list[Path]:

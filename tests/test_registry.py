@@ -41,6 +41,8 @@ def test_an_installed_plugin_is_found_with_its_distribution(room: Path) -> None:
     assert registry.loaders()["toy"].summary == "toys"
     assert registry.object_stores()["packs"].factory == "made_good:Part"
     assert registry.catalogs()["rows"].name == "rows"
+    assert registry.request_stores()["slips"].summary == "requests on slips"
+    assert registry.of_kind("request store") == registry.request_stores()
     assert registry.provider("loader", "toy") is registry.loaders()["toy"]
     assert registry.factory("loader", registry.loaders()["toy"]).__name__ == "Part"
 

@@ -1,4 +1,4 @@
-"""Durations, sizes and addresses as people write them."""
+"""Durations, sizes, rates and addresses as people write them."""
 
 from __future__ import annotations
 
@@ -113,3 +113,67 @@ def test_web_addresses() -> None:
     for bad in ("ftp://a", "https://", "https://u:p@a", "https://a/?q", "https://a b", 3):
         with pytest.raises(ValueError, match="expected a URL"):
             units.parse_web_address(bad)
+    with pytest.raises(ValueError, match="u:\\*\\*\\*@a"):
+        units.parse_web_address("https://u:p@a")
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("120/h", (120, 3600)),
+        (" 7 / m ", (7, 60)),
+        ("10/s", (10, 1)),
+        ("1/d", (1, 86400)),
+        ("999999999/h", (999_999_999, 3600)),
+    ],
+)
+def test_a_rate_is_a_count_in_seconds(text: str, rate: tuple[int, int]) -> None:
+    assert units.rate_of(text) == rate
+    assert units.parse_rate(text) == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "120",
+        "/h",
+        "0/h",
+        "-1/h",
+        "1.5/h",
+        "1/w",
+        "1/hour",
+        "1/h/h",
+        "1e3/h",
+        "9999999999/h",
+        "١/h",
+        120,
+        None,
+    ],
+)
+def test_what_is_no_rate_is_refused(bad: object) -> None:
+    with pytest.raises(ValueError, match="expected a rate such as 10/s"):
+        units.parse_rate(bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "usual"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("192.0.2.1", "192.0.2.1/32"),
+        ("::1", "::1/128"),
+        ("2001:DB8:0:0::/32", "2001:db8::/32"),
+        ("10.0.0.0/255.0.0.0", "10.0.0.0/8"),
+    ],
+)
+def test_address_ranges(text: str, usual: str) -> None:
+    assert units.parse_address_range(text) == usual
+    assert units.parse_address_range(usual) == usual
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "x", "10.0.0.1/8", "10.0.0.0/33", "localhost", "1.2.3", 17, 1 << 33, None, b"::1"]
+)
+def test_what_is_no_address_range_is_refused(bad: object) -> None:
+    with pytest.raises(ValueError, match=r"expected an address or a network such as 10\.0\.0\.0/8"):
+        units.parse_address_range(bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from email.message import Message
 from email.parser import BytesParser
 from urllib.parse import parse_qsl
@@ -39,7 +40,18 @@ def _json(data: bytes) -> object:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ParseError(f"JSON parse error - {error}") from None
+        raise ParseError(f"JSON parse error - {_problem(data) or error}") from None
+
+
+def _problem(data: bytes) -> str | None:
+    # In the words of Python's own decoder, which clients of the public API see.
+    try:
+        json.loads(data)
+    except json.JSONDecodeError as error:
+        return str(error)
+    except (ValueError, RecursionError):
+        pass
+    return None
 
 
 def _form(data: bytes) -> dict[str, str]:

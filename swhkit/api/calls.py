@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
 import msgspec
 
+from swhkit.api.metrics import Metrics
 from swhkit.archive import Archive
 
 #: Characters that stay as they are in the path of a link (RFC 3986: sub-delims and what a segment may have).
 _SAFE = "/~:@!$&'()*+,;="
+_PLAIN = re.compile(r"[A-Za-z0-9_:]*", re.ASCII)
 
 
 class User(msgspec.Struct, frozen=True):
@@ -47,8 +50,8 @@ class Links(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """The archive, links, parameters of the path (decoded) and of the query, the body of a POST, and who asks (None:
-    nobody we know)."""
+    """The archive, links, parameters of the path (decoded) and of the query, the body of a POST, who asks (None:
+    nobody we know), and what the server counts of itself."""
 
     archive: Archive
     links: Links
@@ -57,6 +60,7 @@ class Call(msgspec.Struct, frozen=True):
     body: Body | None = None
     method: str = "GET"
     user: User | None = None
+    metrics: Metrics | None = None
 
     def here(self, route: str, **query: str | int | bytes | None) -> str | None:
         """The URL of a route with the parameters of this call's path and ``query`` (None: left out), sorted by name."""
@@ -73,9 +77,9 @@ class Call(msgspec.Struct, frozen=True):
 
 
 def _quoted(value: str | int) -> str:
-    # Most parameters are hex digits: they need no second look.
+    # Most parameters are hex digits, or these behind the name of an algorithm: they need no second look.
     text = str(value)
-    return text if text.isascii() and text.isalnum() else quote(text, safe=_SAFE)
+    return text if _PLAIN.fullmatch(text) else quote_raw(text)
 
 
 def quote_raw(text: str) -> str:

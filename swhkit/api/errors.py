@@ -7,10 +7,13 @@ What is not in the table is a fault of ours: 500, its class name, a general sent
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from swhkit import errors
+from swhkit.api.requestids import CURRENT
 from swhkit.query import Unreadable
 
 _log = logging.getLogger(__name__)
@@ -20,9 +23,10 @@ INTERNAL = "An internal error occurred; it has been logged."
 
 
 class ApiError(errors.InvalidInput):
-    """A request that is refused, with its status, class name and reason."""
+    """A request that is refused, with its status, class name, reason and further headers."""
 
     status, name = 400, "BadInputExc"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, reason: str | dict[str, list[str]]) -> None:
         super().__init__(str(reason))
@@ -103,14 +107,14 @@ RETRY_AFTER = "30"
 def failure(error: Exception) -> Failure:
     """The answer to an error. Logs what an administrator has to know."""
     if isinstance(error, ApiError):
-        return Failure(error.status, _body(error.name, error.reason))
+        return Failure(error.status, _body(error.name, error.reason), dict(error.headers))
     for kind, status, name in TABLE:
         if isinstance(error, kind):
             if status >= 500:
-                _log.error("%s: %s", name, error)
+                _log.error("request %s: %s: %s", CURRENT.get(), name, error)
             headers = {"Retry-After": RETRY_AFTER} if status == 503 else {}
             return Failure(status, _body(name, str(error)), headers)
-    _log.error("a request failed", exc_info=error)
+    _log.error("request %s failed", CURRENT.get(), exc_info=error)
     return Failure(500, _body(type(error).__name__, INTERNAL))
 
 

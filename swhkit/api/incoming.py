@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from urllib.parse import parse_qsl, quote, unquote
 
 from aiohttp import ClientPayloadError, hdrs, web
@@ -11,10 +10,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from swhkit.api import bodies, errors
 from swhkit.api.calls import Body
+from swhkit.api.clients import HOST, Client
 
 #: Seconds that a client may take to send its body.
 PATIENCE = 60.0
-_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", re.ASCII)
+_TOO_LARGE = f"The maximum size of a request body is {bodies.LIMIT} bytes"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -40,13 +40,13 @@ def _raw_target(request: web.Request) -> str:
     return target if target.startswith("/") else request.rel_url.raw_path_qs
 
 
-def base(request: web.Request) -> str:
-    """Scheme and host as the client calls us. Raises ``BadInput`` for a host that is none."""
+def base(request: web.Request, client: Client) -> str:
+    """Scheme and host as the client calls us, or called the proxy. Raises ``BadInput`` for a host that is none."""
     # Not request.host: without the header that asks the DNS, here on the event loop.
-    host = request.headers.get(hdrs.HOST) or _own_address(request)
-    if not _HOST.fullmatch(host):
+    host = client.host or request.headers.get(hdrs.HOST) or _own_address(request)
+    if not HOST.fullmatch(host):
         raise errors.BadInput("Invalid Host header.")
-    return f"{request.scheme}://{host}"
+    return f"{client.scheme or request.scheme}://{host}"
 
 
 def _own_address(request: web.Request) -> str:
@@ -63,13 +63,35 @@ def with_slash(request: web.Request) -> str:
     return quote(f"{raw}/{mark}{query}".encode("utf-8", "surrogateescape"), safe=_PRINTABLE)
 
 
+async def expected(request: web.Request) -> None:
+    """Answer ``Expect: 100-continue``, unless the body will be refused by what is said of it. Other expectations are
+    passed over (RFC 9110, 10.1.1)."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and _refusal(request) is None:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # This was no part of the answer.
+        request.writer.output_size = 0
+
+
+def _refusal(request: web.Request) -> errors.ApiError | None:
+    """Why a body is not taken that is not there yet."""
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip()
+    if encoding.lower() not in ("", "identity"):
+        # A few bytes may stand for very many; and no client of this API compresses what it sends.
+        shown = errors.clean(encoding[:100])
+        return errors.UnsupportedMediaType(f'Unsupported content encoding "{shown}" in request.')
+    return errors.LargePayload(_TOO_LARGE) if (request.content_length or 0) > bodies.LIMIT else None
+
+
 async def body(request: web.Request) -> Body:
-    """The whole body. Raises ``LargePayload``, ``ParseError``."""
+    """The whole body. Raises ``LargePayload``, ``ParseError``, ``UnsupportedMediaType``."""
+    refusal = _refusal(request)
+    if refusal is not None:
+        raise refusal
     try:
         async with asyncio.timeout(PATIENCE):
             data = await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise errors.LargePayload(f"The maximum size of a request body is {bodies.LIMIT} bytes") from None
+        raise errors.LargePayload(_TOO_LARGE) from None
     except (TimeoutError, ClientPayloadError, HttpProcessingError, web.RequestPayloadError) as error:
         raise errors.ParseError(f"the request body could not be read: {type(error).__name__}") from None
     return Body(request.headers.get(hdrs.CONTENT_TYPE, ""), data)

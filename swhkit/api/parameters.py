@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -14,6 +15,7 @@ from swhkit.swhid import ObjectId, QualifiedSwhid, parse_core, parse_qualified
 T = TypeVar("T")
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,100}\s*", re.ASCII)
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 _TRUE = frozenset(("true", "t", "yes", "y", "on", "1"))
 _FALSE = frozenset(("false", "f", "no", "n", "off", "0"))
 #: The largest integer that databases take.
@@ -70,11 +72,22 @@ def swhid_qualified(text: str) -> QualifiedSwhid:
 def origin_urls(text: str) -> list[str]:
     """The spellings of an origin URL as it stood, decoded, in a path: ``:/`` (mangled by a proxy) is ``://``, and
     where a space is, ``%20`` may have been meant."""
-    url = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*):/(?!/)", r"\1://", clean(text))
+    url = scheme_mended(clean(text))
     urls = [url, url.replace(" ", "%20")]
     if url.startswith("file://") and not text.startswith("file://"):
         urls += [other.replace("file://", "file:///", 1) for other in urls]
     return list(dict.fromkeys(urls))
+
+
+def scheme_mended(text: str) -> str:
+    """``text`` with ``://`` where a proxy has made it ``:/``, behind a scheme at its beginning."""
+    return re.sub(r"^(\^?[A-Za-z][A-Za-z0-9+.-]*):/(?!/)", r"\1://", text)
+
+
+def number(digits: str) -> int:
+    """A number of a path, of digits alone."""
+    # Python reads only so many digits; nothing has a number of twenty.
+    return int(digits[:20])
 
 
 def soft_integer(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
@@ -126,6 +139,18 @@ def file_name(query: Mapping[str, str], default: str) -> str:
     if not name:
         raise ValidationError("filename", "This field may not be blank.")
     return name
+
+
+def to_base64url(data: bytes) -> str:
+    """base64 with the alphabet for URLs, without padding (RFC 4648, 5)."""
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
+def from_base64url(text: str) -> bytes:
+    """What ``to_base64url`` makes, back to bytes. Raises ``ValueError``, also for the other alphabet."""
+    if not _BASE64URL.fullmatch(text):
+        raise ValueError("not base64url")
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _folded(text: str) -> str:

@@ -24,7 +24,7 @@ class _Dumper(_SafeDumper):  # type: ignore[valid-type, misc]
 
 
 def media_type(accept: str | None, format: str | None) -> str:
-    """The form to answer in. There are no HTML pages yet: who prefers HTML gets JSON.
+    """The form to answer in.
 
     Raises ``UnknownFormat``, ``NotAcceptable``.
     """
@@ -36,7 +36,7 @@ def media_type(accept: str | None, format: str | None) -> str:
         wanted = negotiated(accept) or ""
     if not wanted:
         raise NotAcceptable("Could not satisfy the request Accept header.")
-    return JSON if wanted == HTML else wanted
+    return wanted
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +83,7 @@ def _kept(data: Mapping[str, object], wanted: set[str]) -> dict[str, object]:
 
 
 def encoded(data: object, kind: str) -> bytes:
-    """``data`` as compact UTF-8 JSON or block-style YAML; None is an empty body."""
+    """``data`` as compact UTF-8 JSON or block-style YAML; None is an empty body. Pages are made by ``pages``."""
     if data is None:
         return b""
     if kind == YAML:

@@ -6,6 +6,7 @@ matched against the path with its percent-escapes decoded; bytes that are not UT
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -17,19 +18,129 @@ from swhkit.api.answers import Answer
 from swhkit.api.calls import Call, quote_raw
 
 BASE = "/api/1/"
-#: What a parameter of each type matches. Ids match in any case, so that they can be redirected.
-TYPES = {
-    # The look-behind does what a second repetition would, without its quadratic time.
-    "content": r"[0-9A-Za-z_:]+(?<=[0-9A-Fa-f])",
-    "hex": r"[0-9A-Fa-f]+",
-    "swhid": r"(?:swh|SWH):[0-9]+:[A-Za-z]+:[0-9A-Fa-f]+(?:;.*)?",
-    "number": r"[0-9]+",
-    "url": r".+",
-    "path": r".+",
-    "hashes": r"[^/]*",
+
+
+class PathType(msgspec.Struct, frozen=True):
+    """A type of path parameters: what it matches, one line of ``summary``, its JSON ``schema`` (texts as they are
+    documented, which may be narrower than what is matched), and an ``example``."""
+
+    pattern: str
+    summary: str
+    schema: Mapping[str, object]
+    example: str
+
+
+_HEX40 = "94a9ed024d3859793618152ea559a168bbcbb5e2"
+#: Types of path parameters. Ids match in any case, so that they can be redirected.
+TYPES: dict[str, PathType] = {
+    "content": PathType(
+        # The look-behind does what a second repetition would, without its quadratic time.
+        r"[0-9A-Za-z_:]+(?<=[0-9A-Fa-f])",
+        "A digest of a content in hex: ALGORITHM:DIGEST with sha1, sha1_git, sha256 or blake2s256; "
+        "without ALGORITHM 40 digits are a sha1, 64 a sha256.",
+        {
+            "type": "string",
+            "pattern": "^((sha1:|sha1_git:)?[0-9a-f]{40}|(sha256:|blake2s256:)?[0-9a-f]{64})$",
+        },
+        "sha1_git:" + _HEX40,
+    ),
+    "hex": PathType(
+        r"[0-9A-Fa-f]+",
+        "The id of the object: 40 hex digits.",
+        {"type": "string", "pattern": "^[0-9a-f]{40}$"},
+        _HEX40,
+    ),
+    "swhid": PathType(
+        r"(?:swh|SWH):[0-9]+:[A-Za-z]+:[0-9A-Fa-f]+(?:;.*)?",
+        "A SWHID.",
+        {"type": "string", "pattern": "^swh:1:(cnt|dir|rev|rel|snp):[0-9a-f]{40}(;.*)?$"},
+        "swh:1:cnt:" + _HEX40,
+    ),
+    "number": PathType(
+        r"[0-9]+", "A number.", {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1}, "1"
+    ),
+    "url": PathType(
+        r".+", "The URL of an origin.", {"type": "string", "minLength": 1}, "https://git.example.org/u/p"
+    ),
+    "path": PathType(r".+", "A path below the directory.", {"type": "string", "minLength": 1}, "src/main.c"),
+    "hashes": PathType(
+        r"[^/]*",
+        "Sha1s in hex, separated by commas.",
+        {"type": "string", "pattern": "^[0-9a-f]{40}(,[0-9a-f]{40})*$"},
+        _HEX40,
+    ),
+    "kind": PathType(
+        r"[a-z]+",
+        "The type of the object.",
+        {"type": "string", "enum": ["content", "directory", "revision", "release", "snapshot"]},
+        "directory",
+    ),
+    "loose": PathType(
+        r"[^/]+",
+        "The id of the object: 40 hex digits.",
+        {"type": "string", "pattern": "^[0-9a-f]{40}$"},
+        _HEX40,
+    ),
+    "word": PathType(r"[a-z]+", "A word.", {"type": "string", "pattern": "^[a-z]+$"}, "git"),
+    "extended": PathType(
+        r"(?:swh|SWH):[0-9]+:[A-Za-z]+:[0-9A-Fa-f]+(?:;.*)?",
+        "A SWHID without qualifiers; it may be of an origin (ori) or of metadata (emd).",
+        {"type": "string", "pattern": "^swh:1:(cnt|dir|rev|rel|snp|ori|emd):[0-9a-f]{40}$"},
+        "swh:1:ori:" + _HEX40,
+    ),
+    "segment": PathType(r"[^/]+", "A word.", {"type": "string", "pattern": "^[a-z][a-z0-9-]*$"}, "hg-nodeid"),
+    "notation": PathType(
+        r"[^/:]+",
+        "How the identifier is written.",
+        {"type": "string", "enum": ["hex", "base64url", "raw"]},
+        "hex",
+    ),
+    "extid": PathType(
+        r".+", "The identifier.", {"type": "string", "pattern": "^([0-9a-f][0-9a-f])+$"}, _HEX40
+    ),
+    "pattern": PathType(
+        r".*", "words separated by spaces, or nothing", {"type": "string"}, "example.org git"
+    ),
+    # Words that other resources begin with are no URLs and no types of visits.
+    "origin": PathType(
+        r"(?!(?:save|metadata-search)/).+",
+        "the URL of an origin",
+        {"type": "string", "minLength": 1},
+        "https://git.example.org/u/p",
+    ),
+    "typed_url": PathType(
+        r".+(?<!/intrinsic-metadata)",
+        "the URL of an origin",
+        {"type": "string", "minLength": 1},
+        "https://git.example.org/u/p",
+    ),
+    "visit_type": PathType(
+        r"(?!(?:save|search)/)[a-z]+",
+        "a type of visits",
+        {"type": "string", "pattern": "^[a-z]+$"},
+        "git",
+    ),
+    "hexes": PathType(
+        r"[0-9A-Fa-f]+(?:/[0-9A-Fa-f]+)*",
+        "ids of revisions, separated by slashes",
+        {"type": "string", "pattern": "^[0-9a-f]{40}(/[0-9a-f]{40})*$"},
+        _HEX40,
+    ),
+    "branch": PathType(
+        r"(?:(?!/ts/|/directory/).)+?",
+        "the name of a branch, which may have slashes",
+        {"type": "string", "minLength": 1},
+        "refs/heads/main",
+    ),
+    "moment": PathType(
+        r"[^/]+",
+        "an ISO 8601 date or moment, or seconds since 1970",
+        {"type": "string", "minLength": 1},
+        "2024-02-29T12:00:00+00:00",
+    ),
 }
 #: Types whose values are redirected to lower case.
-_LOWERED = ("content", "hex")
+_LOWERED = ("content", "hex", "hexes")
 _PARAMETER = re.compile(r"\{(\w+):(\w+)\}")
 
 
@@ -57,7 +168,11 @@ class Route(msgspec.Struct, frozen=True):
     ``category`` it is listed under (empty: not listed), ``query`` parameters, the JSON schema of a 200 ``answer``
     (``{"$ref": "#/components/schemas/NAME"}`` for those of ``schemas``), of a POST's ``body``, and statuses of its own
     errors, the ``refusals``. ``scope`` names the limit its requests count in (None: they do not), ``permission`` what
-    a user must have. ``binary`` answers ignore ``Accept``.
+    a user must have. ``binary`` answers ignore ``Accept``; they are of ``media_type``, and those of the refusals that
+    are ``pictured`` are of it, too. ``statuses`` are those of good answers. ``paged`` answers have ``Link`` headers;
+    ``headers`` are further ones, with one line on each. ``about`` says what a parameter of the path is where its type
+    does not say it well enough. ``doc`` names the page of documentation where that is not the path without its
+    parameters; routes may share one. ``older`` forms, which clients of earlier days ask for, stand last in lists.
     """
 
     name: str
@@ -73,11 +188,39 @@ class Route(msgspec.Struct, frozen=True):
     refusals: tuple[int, ...] = (400, 404)
     scope: str | None = "swh_api"
     permission: str | None = None
+    media_type: str = "application/octet-stream"
+    statuses: tuple[int, ...] = (200,)
+    paged: bool = False
+    headers: Mapping[str, str] = {}
+    about: Mapping[str, str] = {}
+    doc: str = ""
+    pictured: tuple[int, ...] = ()
+    older: bool = False
+
+    @property
+    def documented(self) -> str:
+        """The name of its page of documentation: the path without its parameters (``revision/log``)."""
+        return self.doc or "/".join(part for part in self.path.split("/") if part and "{" not in part)
+
+    @property
+    def text(self) -> list[str]:
+        """The paragraphs of its documentation; the first is the summary."""
+        return inspect.cleandoc(self.handler.__doc__ or "").split("\n\n")
+
+    @property
+    def types(self) -> dict[str, PathType]:
+        """The parameters of the path with their types, in their order."""
+        return {name: TYPES[kind] for name, kind in _PARAMETER.findall(self.path)}
+
+    @property
+    def redirected(self) -> bool:
+        """Whether ids in upper case lead to the address in lower case."""
+        return any(kind in _LOWERED for _, kind in _PARAMETER.findall(self.path))
 
     @property
     def summary(self) -> str:
         """One line on what it answers."""
-        return (self.handler.__doc__ or "").strip().partition("\n")[0]
+        return " ".join(self.text[0].split())
 
     @property
     def template(self) -> str:
@@ -101,20 +244,28 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """Finds the route of a path; the first in the table that matches counts."""
+    """Finds the route of a path: one without parameters, else the first in the table that matches."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
         self.templates = {route.name: route.template for route in routes}
-        # By the first word below /api/1/, and all others together: a request meets only the few that may fit.
+        # Those without parameters fit themselves alone: one look finds them.
+        self._fixed: dict[str, Match] = {}
+        # The others by the first word below /api/1/, and all beside it together: a request meets the few that may fit.
         self._by_word: dict[str, list[tuple[re.Pattern[str], Route, dict[str, str]]]] = {}
         for route in routes:
             types = dict(_PARAMETER.findall(route.path))
+            if not types:
+                self._fixed.setdefault(route.root + route.path, Match(route, {}))
+                continue
             word = BASE + route.path.partition("/")[0] if route.root == BASE else ""
             self._by_word.setdefault(word, []).append((_pattern(route), route, types))
 
     def match(self, path: str) -> Match | None:
         """The route of a decoded path; None if there is none."""
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            return fixed
         word = BASE + path[len(BASE) :].partition("/")[0] if path.startswith(BASE) else ""
         for pattern, route, types in self._by_word.get(word, ()):
             found = pattern.fullmatch(path)
@@ -126,7 +277,9 @@ class Router:
 def _pattern(route: Route) -> re.Pattern[str]:
     parts = _PARAMETER.split(route.root + route.path)
     texts = [re.escape(part) for part in parts[::3]]
-    groups = [f"(?P<{name}>{TYPES[kind]})" for name, kind in zip(parts[1::3], parts[2::3], strict=True)]
+    groups = [
+        f"(?P<{name}>{TYPES[kind].pattern})" for name, kind in zip(parts[1::3], parts[2::3], strict=True)
+    ]
     return re.compile("".join(a + b for a, b in zip(texts, [*groups, ""], strict=True)), re.DOTALL)
 
 

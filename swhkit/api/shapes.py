@@ -27,6 +27,7 @@ from swhkit.model import (
     Visit,
 )
 from swhkit.query import Listed, SnapshotPage
+from swhkit.search import FoundOrigin
 from swhkit.swhid import Kind, ObjectId, QualifiedSwhid
 
 Json = dict[str, object]
@@ -109,7 +110,9 @@ def _zone(offset: bytes) -> datetime.tzinfo:
 def checksums(row: ContentRow, blake: bool = True) -> dict[str, str]:
     """The digests of a content in hex."""
     digests = {"sha1": row.sha1.hex(), "sha1_git": row.sha1_git.hex(), "sha256": row.sha256.hex()}
-    return {**digests, "blake2s256": row.blake2s256.hex()} if blake else digests
+    if blake:
+        digests["blake2s256"] = row.blake2s256.hex()
+    return digests
 
 
 def content(links: Links, row: ContentRow, algorithm: HashName = "sha1") -> Json:
@@ -144,18 +147,24 @@ def entry(links: Links, listed: Listed, path: bytes | None = None) -> Json:
     """An entry of a directory; ``name`` is ``path`` where one was asked for."""
     item, row = listed.entry, listed.row
     name = item.name if path is None else path
-    known: Json = {} if row is None else {"status": row.status, "checksums": checksums(row, blake=False)}
-    return {
+    made: Json = {
         "dir_id": listed.parent.hex(),
         "type": item.type,
         "target": item.target.hex(),
         "name": text(name),
         "perms": item.perms,
         "length": None if row is None else row.length,
-        **_linked(target_url=target_url(links, _ENTRY_KINDS[item.type], item.target)),
-        **known,
-        **_failures({"name": name}),
     }
+    # A directory has many: what they have in part is put in where it is needed.
+    url = target_url(links, _ENTRY_KINDS[item.type], item.target)
+    if url is not None:
+        made["target_url"] = url
+    if row is not None:
+        made["status"] = row.status
+        made["checksums"] = checksums(row, blake=False)
+    if not _is_text(name):
+        made["decoding_failures"] = ["name"]
+    return made
 
 
 def person(value: Person | None, persons: Persons) -> Json | None:
@@ -170,6 +179,11 @@ def person(value: Person | None, persons: Persons) -> Json | None:
         "email": _optional(value.email),
         **_failures({"fullname": value.fullname, "name": value.name, "email": value.email}),
     }
+
+
+def numbered_person(value: Person, id: int) -> Json:
+    """A person by number (web API, ``person/``)."""
+    return {"id": id, **(person(value, {}) or {})}
 
 
 def _person_url(links: Links, value: Person | None, persons: Persons) -> str | None:
@@ -249,14 +263,19 @@ def branch(links: Links, value: Branch | None, end: Branch | None) -> Json | Non
     }
 
 
+def branches(links: Links, value: SnapshotPage) -> Json:
+    """A page of branches by name."""
+    return {
+        text(name): branch(links, target, value.ends.get(name))
+        for name, target in value.page.branches.items()
+    }
+
+
 def snapshot(links: Links, digest: bytes, value: SnapshotPage) -> Json:
     """A page of a snapshot (web API, ``snapshot/``)."""
     return {
         "id": digest.hex(),
-        "branches": {
-            text(name): branch(links, target, value.ends.get(name))
-            for name, target in value.page.branches.items()
-        },
+        "branches": branches(links, value),
         "next_branch": _optional(value.page.next_branch),
     }
 
@@ -274,6 +293,25 @@ def origin(links: Links, value: Origin) -> Json:
     }
 
 
+def found_origin(links: Links, value: FoundOrigin) -> Json:
+    """An origin that a search found (web API, ``origin/search/``)."""
+    known = origin(links, value.origin)
+    urls = {name: known.pop(name) for name in list(known) if name.endswith("_url")}
+    return {
+        **known,
+        "has_visits": value.visits > 0,
+        "nb_visits": value.visits,
+        "snapshot_id": None if value.snapshot is None else value.snapshot.hex(),
+        "last_visit_date": _moment(value.last_visit),
+        "last_eventful_visit_date": _moment(value.last_eventful_visit),
+        **urls,
+    }
+
+
+def _moment(value: datetime.datetime | None) -> str | None:
+    return None if value is None else value.astimezone(datetime.UTC).isoformat()
+
+
 def visit(links: Links, value: Visit, *, listed: bool = False) -> Json:
     """A visit; in a list it links to itself, else to its origin."""
     snapshot = None if value.snapshot is None else value.snapshot.hex()
@@ -284,7 +322,7 @@ def visit(links: Links, value: Visit, *, listed: bool = False) -> Json:
     return {
         "origin": value.origin,
         "visit": value.number,
-        "date": value.date.astimezone(datetime.UTC).isoformat(),
+        "date": _moment(value.date),
         "type": value.type,
         "status": value.status.value,
         "snapshot": snapshot,

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from swhkit.api import contents, directories, identifiers, origins, releases, revisions, snapshots, statistics
+import msgspec
+
+from swhkit.api import (
+    badges,
+    contents,
+    directories,
+    extids,
+    extrinsic,
+    identifiers,
+    index,
+    older,
+    older_revisions,
+    operations,
+    origins,
+    persons,
+    releases,
+    revisions,
+    searching,
+    site,
+    snapshots,
+    statistics,
+)
 from swhkit.api.routing import Route
 
-ROUTES: tuple[Route, ...] = (
+_RESOURCES: tuple[Route, ...] = (
+    *operations.ROUTES,
     *statistics.ROUTES,
     *contents.ROUTES,
     *directories.ROUTES,
+    *(msgspec.structs.replace(route, older=True) for route in older_revisions.ROUTES),
     *revisions.ROUTES,
     *releases.ROUTES,
     *snapshots.ROUTES,
     *identifiers.ROUTES,
+    *extids.ROUTES,
+    *extrinsic.ROUTES,
+    *persons.ROUTES,
+    *searching.ROUTES,
+    *(msgspec.structs.replace(route, older=True) for route in older.ROUTES),
     *origins.ROUTES,
+    *badges.ROUTES,
+    *site.ROUTES,
 )
+#: All of them, and what is made from the table itself: the index, the documentation.
+ROUTES: tuple[Route, ...] = (*index.routes(_RESOURCES), *_RESOURCES)

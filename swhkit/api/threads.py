@@ -41,6 +41,11 @@ class Threads:
         """Have ``work()`` done some time; nobody waits for it, and an error is only logged."""
         self._jobs.put(_Job(work, (), None))
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that no thread has taken yet."""
+        return self._jobs.qsize()
+
     def close(self) -> None:
         """Let the threads end after the jobs they have."""
         for _ in range(self._count):

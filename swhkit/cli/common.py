@@ -14,6 +14,7 @@ from swhkit import assemble, config
 from swhkit.archive import Archive
 from swhkit.config import Configuration, Settings
 from swhkit.registry import Registry
+from swhkit.requests import Requests
 
 _KEY = "swhkit.configuration"
 
@@ -61,6 +62,12 @@ def open_archive(ctx: click.Context, *, write: bool, create: bool | None = None)
     archive = assemble.open_archive(found.settings, found.registry, write=write, create=make)
     ctx.call_on_close(archive.close)
     return archive
+
+
+def request_store(ctx: click.Context, *, create: bool = False) -> Requests | None:
+    """The request store of this call, the caller's to close; None if it is not there and ``create`` does not make it."""
+    found = configuration(ctx)
+    return assemble.open_requests(found.settings, found.registry, create=create)
 
 
 def emit_json(value: object) -> None:

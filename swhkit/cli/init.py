@@ -32,6 +32,9 @@ def command(folder: Path) -> None:
     root, problems = config.parse(text.encode(), str(file), {})
     found = config.decode(config.Source(root, problems, file, file.absolute().parent), registry)
     assemble.open_archive(found.settings, registry, create=True).close()
+    requests = assemble.open_requests(found.settings, registry, create=True)
+    if requests is not None:
+        requests.close()
     _write_new(file, text)
     _tell(file, folder)
 

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("swhkit.cli.check", "Verify the archive."),
     "maintain": ("swhkit.cli.maintain", "Make the stores smaller and quicker."),
     "reindex": ("swhkit.cli.reindex", "Rebuild what can be derived from the objects."),
+    "token": ("swhkit.cli.token", "Make, list or revoke access tokens of the web API."),
     "plugins": ("swhkit.cli.plugins", "List the plugins and what they provide."),
     "config": ("swhkit.cli.config", "Show or check the configuration."),
 }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 
 import click
+import msgspec
 
 from swhkit.archive import Archive
-from swhkit.cli.common import open_archive, settings
+from swhkit.cli.common import open_archive, request_store, settings
+from swhkit.config import ServerSettings
 from swhkit.errors import SwhkitError
 from swhkit.publish import recover
+from swhkit.requests import Requests
 from swhkit.units import parse_listen
 
 _log = logging.getLogger(__name__)
@@ -29,7 +34,10 @@ def command(ctx: click.Context, listen: str | None) -> None:
     archive = open_archive(ctx, write=True, create=False)
     if archive.writable:
         _recover(archive)
-    _serve(archive, settings(ctx).server.public_url, host, port)
+    opener = functools.partial(request_store, ctx)
+    if (store := opener()) is not None:  # what is wrong with it is said now
+        store.close()
+    _serve(archive, settings(ctx).server, opener, host, port)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -49,13 +57,30 @@ def _recover(archive: Archive) -> None:
         _log.warning("dead visits could not be recovered: %s", error)
 
 
-def _serve(archive: Archive, public_url: str | None, host: str, port: int) -> None:
+def _serve(
+    archive: Archive, server: ServerSettings, opener: Callable[[], Requests | None], host: str, port: int
+) -> None:
     # aiohttp takes a while to import: only now.
     from swhkit.api.app import make_app
-    from swhkit.api.server import run, serve
+    from swhkit.api.clients import Clients
+    from swhkit.api.server import log_accesses, run, serve
+    from swhkit.api.throttling import Limits
 
+    throttling = server.throttling
+    limits = Limits(msgspec.structs.asdict(throttling.rates), throttling.factor, throttling.exempt_networks)
+    clients = Clients(server.trusted_proxies)
     try:
-        run(serve(make_app(archive, public_url=public_url), host, port, click.echo))
+        app = make_app(
+            archive,
+            public_url=server.public_url,
+            requests=opener,
+            limits=limits,
+            clients=clients,
+            metrics_networks=server.metrics_networks,
+        )
+        if server.access_log:
+            log_accesses()
+        run(serve(app, host, port, click.echo))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise click.ClickException(

@@ -19,7 +19,7 @@ from swhkit.errors import ConfigError, PluginError
 from swhkit.net import When
 from swhkit.plugin import Limits, Provider
 from swhkit.registry import PartKind, Registry
-from swhkit.units import Listen, WebAddress
+from swhkit.units import AddressRange, Listen, Rate, WebAddress
 
 #: The file that is read when none is named, and the variable that names one.
 FILE_NAME = "swhkit.yaml"
@@ -103,10 +103,43 @@ class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         PartOf("catalog", backend="sqlite", path="archive/catalog.sqlite"),
         _doc("What the archive knows: origins, visits, snapshots, digests of contents, metadata."),
     ]
+    requests: Annotated[
+        Part,
+        PartOf("request store", backend="sqlite", path="archive/requests.sqlite"),
+        _doc("What people ask for: their access tokens. Made when it is first needed."),
+    ]
     stage: Annotated[
         Path,
         _doc("A folder where the objects of running visits gather. Best on the file system of the objects."),
     ] = Path("archive/stage")
+
+
+class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many requests of a scope a client may make in a second (s), minute (m), hour (h) or day (d): those of the
+    public archive. A name that ends in a method is for that method alone."""
+
+    swh_api: Rate = "120/h"
+    swh_api_origin_search: Rate = "10/m"
+    swh_api_origin_visit_latest: Rate = "700/m"
+    swh_api_metadata_citation: Rate = "60/m"
+    swh_raw_object: Rate = "120/h"
+    swh_save_origin: Rate = "120/h"
+    swh_save_origin_post: Rate = "10/h"
+    swh_vault_cooking: Rate = "120/h"
+    swh_vault_cooking_get: Rate = "60/m"
+
+
+class ThrottlingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many requests a client may make. Users with a token may make ten times as many."""
+
+    factor: Annotated[
+        float | None,
+        msgspec.Meta(ge=0, le=1e6, description="All rates are multiplied by it; null or 0 is no limits."),
+    ] = 100.0
+    exempt_networks: Annotated[
+        tuple[AddressRange, ...], _doc("Clients with these addresses are not limited.")
+    ] = ("127.0.0.0/8", "::1/128")
+    rates: Rates = Rates()
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +150,21 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         WebAddress | None,
         _doc("The address clients use, if a proxy stands in front; links in answers begin with it."),
     ] = None
+    trusted_proxies: Annotated[
+        tuple[AddressRange, ...],
+        _doc(
+            "Addresses of proxies in front. What they say of a client (X-Forwarded-For, X-Forwarded-Proto, "
+            "X-Forwarded-Host, Forwarded) is believed."
+        ),
+    ] = ()
+    access_log: Annotated[
+        bool, _doc("Whether each request gets a line on standard error, without passwords and tokens.")
+    ] = False
+    metrics_networks: Annotated[
+        tuple[AddressRange, ...],
+        _doc("Clients with these addresses may read /metrics; tokens of staff may from anywhere."),
+    ] = ("127.0.0.0/8", "::1/128")
+    throttling: ThrottlingSettings = ThrottlingSettings()
 
 
 class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -252,9 +300,11 @@ __all__ = [
     "NetworkSettings",
     "Part",
     "PartOf",
+    "Rates",
     "ServerSettings",
     "Settings",
     "Source",
+    "ThrottlingSettings",
     "decode",
     "find",
     "load",

@@ -131,7 +131,7 @@ def _keys(shape: type[msgspec.Struct], registry: Registry, depth: int) -> Iterat
 
 
 def _part(name: str, special: PartOf, registry: Registry, depth: int) -> Iterator[str]:
-    providers = registry.object_stores() if special.kind == "object store" else registry.catalogs()
+    providers = registry.of_kind(special.kind)
     standard = registry.provider(special.kind, special.standard["backend"])
     yield from _comment("Backends: " + "; ".join(_summary(p) for p in providers.values()) + ".", depth)
     yield f"{'  ' * depth}{name}:"

@@ -8,6 +8,8 @@ A content counts as held iff its row is visible. ``Corrupt`` and ``Unreachable``
 from swhkit.query.contents import content, content_bytes, held_sha1s
 from swhkit.query.directories import Listed, directory, entry, listing
 from swhkit.query.ends import directory_of, revision_of
+from swhkit.query.extids import extid, extids_of
+from swhkit.query.extrinsic import Position, Said, authorities, extrinsic_bytes, extrinsic_metadata, known_url
 from swhkit.query.history import (
     InRevision,
     in_revision,
@@ -16,12 +18,27 @@ from swhkit.query.history import (
     release,
     revision,
     revision_message,
+    revisions,
 )
 from swhkit.query.identifiers import body, known, not_held, raw_manifest, resolve
 from swhkit.query.objects import BATCH, EMPTY_DIRECTORY, Unreadable
-from swhkit.query.origins import latest_visit, origin, origin_head, visit, visits
+from swhkit.query.origins import (
+    latest_visit,
+    numbered_origin,
+    numbered_visit,
+    numbered_visits,
+    origin,
+    origin_head,
+    origins,
+    search,
+    typed_origin,
+    visit,
+    visits,
+)
+from swhkit.query.persons import person
 from swhkit.query.pieces import Pieces
-from swhkit.query.snapshots import ALIAS_DEPTH, SnapshotPage, branch, branches, snapshot
+from swhkit.query.snapshots import ALIAS_DEPTH, SnapshotPage, branch, branches, every_branch, snapshot
+from swhkit.query.visited import revision_at, visit_at
 
 __all__ = [
     "ALIAS_DEPTH",
@@ -30,8 +47,11 @@ __all__ = [
     "InRevision",
     "Listed",
     "Pieces",
+    "Position",
+    "Said",
     "SnapshotPage",
     "Unreadable",
+    "authorities",
     "body",
     "branch",
     "branches",
@@ -40,23 +60,39 @@ __all__ = [
     "directory",
     "directory_of",
     "entry",
+    "every_branch",
+    "extid",
+    "extids_of",
+    "extrinsic_bytes",
+    "extrinsic_metadata",
     "held_sha1s",
     "in_revision",
     "known",
+    "known_url",
     "latest_visit",
     "listing",
     "log",
     "not_held",
+    "numbered_origin",
+    "numbered_visit",
+    "numbered_visits",
     "origin",
     "origin_head",
+    "origins",
+    "person",
     "person_numbers",
     "raw_manifest",
     "release",
     "resolve",
     "revision",
+    "revision_at",
     "revision_message",
     "revision_of",
+    "revisions",
+    "search",
     "snapshot",
+    "typed_origin",
     "visit",
+    "visit_at",
     "visits",
 ]

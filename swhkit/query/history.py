@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -60,6 +60,15 @@ def log(archive: Archive, start: bytes, limit: int) -> list[tuple[bytes, Revisio
     if not found:
         raise NotHeld(f"Revision with sha1_git {start.hex()} not found.")
     return list(enriched(archive, Kind.REVISION, found).items())
+
+
+def revisions(archive: Archive, digests: Sequence[bytes]) -> list[tuple[bytes, Revision]]:
+    """Revisions in the order they are asked for. Raises ``NotHeld`` naming the first that is not held."""
+    held = enriched(archive, Kind.REVISION, read_revisions(archive, digests))
+    for digest in digests:
+        if digest not in held:
+            raise NotHeld(f"Revision with sha1_git {digest.hex()} not found.")
+    return [(digest, held[digest]) for digest in digests]
 
 
 def in_revision(archive: Archive, digest: bytes, path: bytes) -> InRevision:

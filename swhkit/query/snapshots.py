@@ -42,6 +42,21 @@ def branches(
     page = archive.catalog.branches(digest, first, count, types)
     if page is None:
         raise NotHeld(f"Snapshot with id {digest.hex()} not found!")
+    return _page(archive, digest, page)
+
+
+def every_branch(archive: Archive, digest: bytes) -> SnapshotPage:
+    """All branches of a snapshot at once. Raises ``NotHeld``."""
+    return _page(archive, digest, BranchPage(dict(snapshot(archive, digest).branches), None))
+
+
+def branch(archive: Archive, digest: bytes, name: bytes) -> Branch | None:
+    """What a branch finally points at, aliases followed; None if it is absent, dangling, or leads in a circle."""
+    found = archive.catalog.branch(digest, name)
+    return None if found is None else _follow(archive, digest, found, {})
+
+
+def _page(archive: Archive, digest: bytes, page: BranchPage) -> SnapshotPage:
     ends = {}
     for name, branch in page.branches.items():
         if branch is not None and branch.type is BranchType.ALIAS:
@@ -49,12 +64,6 @@ def branches(
             if end is not None:
                 ends[name] = end
     return SnapshotPage(page, ends)
-
-
-def branch(archive: Archive, digest: bytes, name: bytes) -> Branch | None:
-    """What a branch finally points at, aliases followed; None if it is absent, dangling, or leads in a circle."""
-    found = archive.catalog.branch(digest, name)
-    return None if found is None else _follow(archive, digest, found, {})
 
 
 def _follow(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -63,3 +64,15 @@ def sample() -> Sample:
 async def api(sample: Sample) -> AsyncIterator[Client]:
     async with TestClient(TestServer(make_app(sample.archive))) as client:
         yield Client(client, sample)
+
+
+@pytest.fixture
+def serving() -> Callable[..., AbstractAsyncContextManager[Client]]:
+    """``async with serving(sample, …) as api``: the client of an application over a sample of the test's own."""
+
+    @asynccontextmanager
+    async def opened(sample: Sample, **options: Any) -> AsyncIterator[Client]:
+        async with TestClient(TestServer(make_app(sample.archive, **options))) as client:
+            yield Client(client, sample)
+
+    return opened

@@ -49,7 +49,7 @@ async def test_head_is_get_without_body(api: Any) -> None:
         get, head = await api.get(path), await api.ask("HEAD", path)
         assert head.status == get.status
         assert await head.read() == b""
-        different = {"Date", "X-RateLimit-Reset"}
+        different = {"Date", "X-RateLimit-Reset", "X-Request-ID"}
         assert {k: v for k, v in head.headers.items() if k not in different} == {
             k: v for k, v in get.headers.items() if k not in different
         }
@@ -100,8 +100,8 @@ async def test_wrong_method(api: Any, method: str) -> None:
         ("*/*", "json"),
         ("application/json", "json"),
         ("application/*", "json"),
-        ("text/html", "json"),
-        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "json"),
+        ("text/html", "html"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "html"),
         ("application/yaml", "yaml"),
         ("application/yaml;q=0.9, application/json;q=0.1", "yaml"),
         ("application/xml, application/yaml", "yaml"),
@@ -117,8 +117,12 @@ async def test_negotiation(api: Any, accept: str | None, kind: str) -> None:
         skip_auto_headers=["Accept"],
     )
     assert answer.status == 200
-    assert answer.headers["Content-Type"] == f"application/{kind}"
     text = await answer.text()
+    if kind == "html":
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert text.startswith("<!DOCTYPE html>")
+        return
+    assert answer.headers["Content-Type"] == f"application/{kind}"
     found = json.loads(text) if kind == "json" else yaml.safe_load(text)
     assert found == api.sample.catalog.counters()
 
@@ -185,7 +189,7 @@ async def test_headers_of_every_answer(api: Any) -> None:
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == ("1000000", "1000000")
-        assert 0 < int(headers["X-RateLimit-Reset"]) - time.time() <= 3600
+        assert 3600 <= int(headers["X-RateLimit-Reset"]) - int(time.time()) <= 7200
         assert headers["Content-Length"] == str(len(await answer.read()))
         assert "aiohttp" not in headers["Server"]
     assert (await api.get("ping/")).headers["Allow"] == "GET, HEAD, OPTIONS"
@@ -195,7 +199,6 @@ async def test_headers_of_every_answer(api: Any) -> None:
     "path",
     [
         "nope/",
-        "",
         "content/",
         "vault/flat/bad/",
         f"directory/{'g' * 40}/",
@@ -220,7 +223,7 @@ async def test_unrouted_pages_repeat_nothing(api: Any) -> None:
     text = await answer.text()
     assert (answer.status, answer.content_type) == (404, "text/html")
     assert "alert" not in text
-    for path in ("/", "/nope", "//api/1/ping/", "/api/2/ping/", "/api/1", "/static/..%2f..%2fetc/passwd"):
+    for path in ("/nope", "//api/1/ping/", "/api/2/ping/", "/static/", "/static/..%2f..%2fetc/passwd"):
         answer = await api.client.session.get(yarl.URL(api.base.removesuffix("/api/1/") + path, encoded=True))
         assert answer.status == 404
         assert (await answer.json())["error"] == "Resource not found"
@@ -263,16 +266,16 @@ def test_links_appear_with_their_routes() -> None:
     def nothing(call: Call) -> Data:
         return Data(None)
 
-    route = Route("person", "person/{id:number}/", nothing)
-    assert Links("", Router(ROUTES).templates).to("person", id=7) is None
-    assert Links("", Router((*ROUTES, route)).templates).to("person", id=7) == "/api/1/person/7/"
+    route = Route("bundle", "bundle/{id:number}/", nothing)
+    assert Links("", Router(ROUTES).templates).to("bundle", id=7) is None
+    assert Links("", Router((*ROUTES, route)).templates).to("bundle", id=7) == "/api/1/bundle/7/"
 
 
 def test_every_route_says_what_it_answers() -> None:
     assert len({route.name for route in ROUTES}) == len(ROUTES)
     for route in ROUTES:
         assert route.summary.endswith(".")
-        assert route.path.endswith("/")
+        assert route.path.endswith("/") or route.root == "/" or route.name in ("index", "openapi")
 
 
 class Broken:
@@ -442,7 +445,7 @@ async def test_bodies_of_other_types(api: Any) -> None:
         data=b"this is no gzip",
         headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
     )
-    assert answer.status == 400
+    assert answer.status == 415
 
 
 async def test_bodies_that_are_too_large(api: Any) -> None:
@@ -450,13 +453,6 @@ async def test_bodies_that_are_too_large(api: Any) -> None:
         "known/", data=b" " * (10 << 20) + b"[]", headers={"Content-Type": "application/json"}
     )
     assert (answer.status, (await answer.json())["exception"]) == (413, "LargePayloadExc")
-    import gzip
-
-    bomb = gzip.compress(b" " * (200 << 20))
-    answer = await api.post(
-        "known/", data=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}
-    )
-    assert answer.status in (400, 413)
 
 
 @pytest.mark.parametrize(
@@ -610,13 +606,6 @@ async def test_requests_sent_at_once_are_answered_in_order(sample: Sample) -> No
     assert answer.count(b"HTTP/1.1 200 OK") == 21
     assert answer.count(b'"pong"') == 20
     assert answer.endswith(b"}")
-
-
-async def test_ranges_are_not_served(api: Any) -> None:
-    path = f"content/{api.sample.hello.sha1.hex()}/raw/"
-    for value in ("bytes=1-2", "bytes=0-0,1-1", "bytes=-1", "bytes=9-", "x", "bytes=" + "0-0," * 1000):
-        answer = await api.get(path, headers={"Range": value})
-        assert (answer.status, await answer.read()) == (200, b"hello\n")
 
 
 async def test_handlers_on_the_loop_answer_alike(sample: Sample) -> None:

@@ -120,6 +120,7 @@ def revision_body(api: Any, id: bytes, **values: Any) -> dict[str, Any]:
         "email": "ada@example.org",
     }
     parents = [{"id": p.hex(), "url": f"{api.base}revision/{p.hex()}/"} for p in values.pop("parents", ())]
+    numbers = {name: (values.get(name) or ada).get("id") for name in ("author", "committer")}
     directory = values.pop("directory").hex()
     return {
         "id": id.hex(),
@@ -137,6 +138,7 @@ def revision_body(api: Any, id: bytes, **values: Any) -> dict[str, Any]:
         "url": f"{api.base}revision/{id.hex()}/",
         "history_url": f"{api.base}revision/{id.hex()}/log/",
         "directory_url": f"{api.base}directory/{directory}/",
+        **{f"{name}_url": f"{api.base}person/{n}/" for name, n in numbers.items() if n is not None},
         **values,
     }
 
@@ -307,6 +309,7 @@ async def test_release(api: Any) -> None:
         "target_type": "revision",
         "target_url": f"{api.base}revision/{s.merge.hex()}/",
         "author": ada,
+        "author_url": f"{api.base}person/{ada['id']}/",
         "date": "2014-08-18T18:18:25+02:00",
         "synthetic": False,
     }
@@ -415,12 +418,13 @@ async def test_snapshot_of_some_types(api: Any) -> None:
     answer = await api.get(path + "alias&branches_count=2")
     assert (await answer.json())["branches"].keys() == {"HEAD", "a-cycle"}
     assert "branches_count=2&branches_from=b-cycle&target_types=alias>" in answer.headers["Link"]
-    reason = await api.refused(path + "revision,foo", 400, "ValidationError")
-    assert reason == {
-        "target_types": [
-            "Valid target type values are: content, directory, revision, release, snapshot, alias"
-        ]
-    }
+    for words in ("revision,foo", ""):
+        reason = await api.refused(path + words, 400, "ValidationError")
+        assert reason == {
+            "target_types": [
+                "Valid target type values are: content, directory, revision, release, snapshot, alias"
+            ]
+        }
 
 
 async def test_snapshot_reasons(api: Any) -> None:

@@ -37,7 +37,7 @@ async def test_resolve(api: Any, word: str) -> None:
         "object_type": word,
         "object_id": id,
         "metadata": {},
-        "browse_url": None,
+        "browse_url": f"{api.base.removesuffix('api/1/')}browse/{word}/{'sha1_git:' if word == 'content' else ''}{id}/",
     }
     assert await api.json(f"resolve/swh:1:{WHO[word]}:{id}/") == expected
     assert await api.json(f"resolve/SWH:1:{WHO[word].upper()}:{id.upper()}/") == expected
@@ -80,19 +80,28 @@ async def test_resolve_reasons(api: Any) -> None:
         "snp": f"Snapshot with id {missing} not found!",
     }.items():
         assert await api.not_found(f"resolve/swh:1:{kind}:{missing}/") == reason
-    answer = await api.get("resolve/bad/")
-    assert (await answer.json())["error"] == "Resource not found"
+    assert await api.bad("resolve/bad/") == (
+        "Error when parsing identifier: Invalid SWHID: invalid syntax: bad"
+    )
 
 
 def test_browse_urls_where_pages_are_served() -> None:
     links = Links("https://a.example", {"browse": "/browse/"})
     rev, cnt = "swh:1:rev:" + "1" * 40, "swh:1:cnt:" + "2" * 40
-    ones, twos = "1" * 40, "2" * 40
+    dir, snp = "swh:1:dir:" + "3" * 40, "swh:1:snp:" + "4" * 40
+    ones, twos, threes, fours = ("1" * 40, "2" * 40, "3" * 40, "4" * 40)
     for text, path in {
         f"{rev};origin=https://x.org/r": f"revision/{ones}/?origin_url=https://x.org/r",
         f"{cnt};lines=1-2": f"content/sha1_git:{twos}/#L1-L2",
         f"{cnt};lines=9": f"content/sha1_git:{twos}/#L9",
         f"{cnt};anchor={rev};path=/sub/f.txt": f"revision/{ones}/?path=sub/f.txt",
+        f"{dir};anchor={rev}": f"revision/{ones}/",
+        f"swh:1:dir:{ones};anchor={dir};path=/sub/": f"directory/{threes}/?path=sub",
+        f"{cnt};anchor={dir};path=/a": f"content/sha1_git:{twos}/?path={threes}/a",
+        f"{cnt};visit={snp};anchor={rev};path=/a": (
+            f"content/sha1_git:{twos}/?path=a&revision={ones}&snapshot={fours}"
+        ),
+        f"{rev};visit={snp};anchor={snp}": f"revision/{ones}/?snapshot={fours}",
         f"{cnt};origin=https://x.org/?a=b;path=/%22": (
             f"content/sha1_git:{twos}/?origin_url=https://x.org/%3Fa%3Db&path=%22"
         ),

@@ -24,6 +24,10 @@ async def test_get_by_every_form_of_the_url(api: Any, form: str) -> None:
         "url": URL,
         "visit_types": ["git"],
         "origin_visits_url": f"{api.base}origin/{URL}/visits/",
+        "metadata_authorities_url": (
+            f"{api.base}raw-extrinsic-metadata/swhid/"
+            "swh:1:ori:56d866998bc87f1aceaf500c32be41956cb27882/authorities/"
+        ),
     }
 
 
@@ -40,7 +44,7 @@ async def test_urls_with_spaces_and_queries(api: Any) -> None:
     assert (await api.json(link.removeprefix(api.base)))[0]["origin"] == SPACED
 
 
-@pytest.mark.parametrize("url", [f"{URL}/", URL[:-1], URL.upper(), "x", "%00", "%FF", "a%0Ab", "search"])
+@pytest.mark.parametrize("url", [f"{URL}/", URL[:-1], URL.upper(), "x", "%00", "%FF", "a%0Ab", "searching"])
 async def test_look_up_is_exact(api: Any, url: str) -> None:
     for end in ("get/", "visits/", "visit/latest/"):
         reason = await api.not_found(f"origin/{url}/{end}")
@@ -124,10 +128,14 @@ async def test_visit_by_number(api: Any) -> None:
     found = await api.json(f"origin/{URL}/visit/2/")
     assert (found["visit"], found["origin_url"]) == (2, f"{api.base}origin/{URL}/get/")
     assert "origin_visit_url" not in found
-    for url, number in ((URL, "4"), (URL, "0"), (URL, "9" * 19), ("https://x.org/r", "1")):
-        assert await api.not_found(f"origin/{url}/visit/{number}/") == (
-            f"Origin {url} or its visit with id {number} not found!"
+    for number in ("4", "0", "9" * 19):
+        assert await api.not_found(f"origin/{URL}/visit/{number}/") == (
+            f"Origin {URL} or its visit with id {number} not found!"
         )
+    unknown = "https://x.org/r"
+    assert await api.not_found(f"origin/{unknown}/visit/1/") == (
+        f"Origin {unknown} or its visit with id 1 not found!"
+    )
     await api.not_found(f"origin/{URL}/visit/{'9' * 5000}/")
     status = (await api.json(f"origin/{EMPTY_URL}/visit/1/"))["status"]
     assert status == "created"

@@ -40,6 +40,7 @@ from swhkit.model import (  # noqa: E402
     Skipped,
     Snapshot,
 )
+from swhkit.storage import FoundOrigin, OriginQuery  # noqa: E402
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId  # noqa: E402
 
 FACTS = "file:///facts/of/all/kinds"
@@ -137,11 +138,18 @@ def dump(file: Path) -> dict[str, Any]:
     """All rows of the catalog's tables (not those that SQLite and sqlite-utils keep for themselves), as text."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro&immutable=1", uri=True)) as connection:
         names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        own = [name for name in names if not name.startswith(("sqlite_", "_sqlite_"))]
-        return {
+        own = [name for name in names if not name.startswith(("sqlite_", "_sqlite_", "origin_text"))]
+        rows: dict[str, Any] = {
             name: sorted(repr(row) for row in connection.execute(f"SELECT * FROM {name} NOT INDEXED"))
             for name in sorted(own)
         }
+        # of the full-text index, what it says: how FTS5 keeps that is not of rows
+        connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, origin_text, instance)")
+        try:
+            rows["origin_text"] = sorted(map(repr, connection.execute("SELECT * FROM temp.words")))
+        except sqlite3.DatabaseError as error:
+            rows["origin_text"] = str(error)
+        return rows
 
 
 # -- what is asked of it ---------------------------------------------------------------------------------------------
@@ -170,6 +178,7 @@ def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[
     for number, url in enumerate(urls, 1):
         yield f"origin {url}", lambda url=url: catalog.origin(url)
         yield f"origin {number}", lambda number=number: catalog.origin_by_id(number)
+        yield f"search {url}", lambda url=url: _search(target, url)
         yield f"visits {url}", lambda url=url: catalog.visits(url)
         yield f"visit {url}", lambda url=url: catalog.visit(url, 1)
         yield f"latest {url}", lambda url=url: catalog.latest_visit(url, require_snapshot=True)
@@ -193,6 +202,12 @@ def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[
         yield f"person {number}", lambda number=number: catalog.person(number)
     yield "persons", lambda: sorted(catalog.persons([b"C <c@example.org>", b"U1 <u1@example.org>"]).items())
     yield "counters", lambda: sorted(catalog.counters().items())
+
+
+def _search(target: Archive, url: str) -> list[FoundOrigin]:
+    """What a search for a whole URL finds of that very one."""
+    page = target.catalog.search_origins(OriginQuery(words=(url,)))
+    return [found for found in page.origins if found.origin.url == url]
 
 
 def _facts_revision() -> ObjectId:
