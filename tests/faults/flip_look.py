@@ -94,7 +94,7 @@ def in_child(work: Callable[[], Any], limit: float = LIMIT) -> Any:
 def _read_until(fd: int, end: float) -> str | None:
     import select
 
-    parts = []
+    parts: list[bytes] = []
     while True:
         ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
         if not ready:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,13 @@ from swhkit.model import (  # noqa: E402
     ExtId,
     ExtrinsicMetadata,
     Gap,
+    Item,
     ObjectMetadata,
     Revision,
     Skipped,
     Snapshot,
 )
+from swhkit.storage import ObjectReader  # noqa: E402
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId  # noqa: E402
 
 FACTS = "file:///facts/of/all/kinds"
@@ -115,7 +118,7 @@ def load_facts(target: Archive) -> visit.Report:
         target=str(revision), discovery_date=WHEN, authority_type="forge", authority_url="https://forge.example",
         fetcher_name="f", fetcher_version="1", format="json", metadata=b"{}" * 50,
     )  # fmt: skip
-    facts = [
+    facts: list[Item] = [
         Skipped(hash_content(b"left out"), "odd"),
         ExtId("hg-nodeid", 1, b"\x05" * 20, revision.kind, revision.digest),
         ObjectMetadata(revision.kind, revision.digest, "hg", False, {"a": 1}),
@@ -151,38 +154,40 @@ def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[
     """Everything the readers of a store can be asked; the answers can be compared."""
     objects, catalog = target.objects, target.catalog
     for id in master.objects:
-        yield f"read {id}", lambda id=id: objects.read([id]).get(id)
-        yield f"missing {id}", lambda id=id: sorted(map(str, objects.missing([id])))
+        yield from _of_object(objects, id)
     for id in master.objects[::3]:
-        yield f"stream {id}", lambda id=id: b"".join(objects.stream(id))
-        yield f"size {id}", lambda id=id: objects.sizes([id]).get(id)
+        yield f"stream {id}", partial(_streamed, objects, id)
+        yield f"size {id}", partial(objects.sizes, [id])
     yield "read all", lambda: sorted(objects.read(master.objects).items())
     yield "scan", lambda: sorted(objects.scan(limit=100_000))
     contents = [id.digest for id in master.objects if id.kind is Kind.CONTENT]
     for digest in contents:
-        yield f"content {digest.hex()}", lambda d=digest: catalog.contents([d]).get(d)
-        yield f"by digest {digest.hex()}", lambda d=digest: catalog.find_contents("sha1_git", [d])
+        yield f"content {digest.hex()}", partial(catalog.contents, [digest])
+        yield f"by digest {digest.hex()}", partial(catalog.find_contents, "sha1_git", [digest])
     left_out = hash_content(b"left out")
     yield "by sha256", lambda: catalog.find_contents("sha256", [left_out.sha256])
     absent = hash_content(b"left out").sha1_git
     yield "absent content", lambda: catalog.contents([absent]).get(absent)
     urls = [*master.urls, FACTS, f"{FACTS}/gap"]
     for number, url in enumerate(urls, 1):
-        yield f"origin {url}", lambda url=url: catalog.origin(url)
-        yield f"origin {number}", lambda number=number: catalog.origin_by_id(number)
-        yield f"visits {url}", lambda url=url: catalog.visits(url)
-        yield f"visit {url}", lambda url=url: catalog.visit(url, 1)
-        yield f"latest {url}", lambda url=url: catalog.latest_visit(url, require_snapshot=True)
-        yield f"history {url}", lambda url=url: catalog.history(url, 1)
-        yield f"gaps {url}", lambda url=url: catalog.gaps(url, 1)
+        yield f"origin {url}", partial(catalog.origin, url)
+        yield f"origin {number}", partial(catalog.origin_by_id, number)
+        yield f"visits {url}", partial(catalog.visits, url)
+        yield f"visit {url}", partial(catalog.visit, url, 1)
+        yield f"latest {url}", partial(catalog.latest_visit, url, require_snapshot=True)
+        yield f"history {url}", partial(catalog.history, url, 1)
+        yield f"gaps {url}", partial(catalog.gaps, url, 1)
     yield "origins", lambda: catalog.origins()
     yield "snapshots", lambda: catalog.snapshots()
-    for id in _snapshots(target, urls):
-        yield f"snapshot {id.hex()}", lambda id=id: catalog.snapshot(id)
-        yield f"branches {id.hex()}", lambda id=id: catalog.branches(id)
-        yield f"middle {id.hex()}", lambda id=id: catalog.branches(id, b"b2", 50, [BranchType.REVISION])
-        yield f"branch {id.hex()}", lambda id=id: catalog.branch(id, b"b7")
-        yield f"visits of {id.hex()}", lambda id=id: catalog.visits_of_snapshot(id)
+    for snapshot in _snapshots(target, urls):
+        yield f"snapshot {snapshot.hex()}", partial(catalog.snapshot, snapshot)
+        yield f"branches {snapshot.hex()}", partial(catalog.branches, snapshot)
+        yield (
+            f"middle {snapshot.hex()}",
+            partial(catalog.branches, snapshot, b"b2", 50, [BranchType.REVISION]),
+        )
+        yield f"branch {snapshot.hex()}", partial(catalog.branch, snapshot, b"b7")
+        yield f"visits of {snapshot.hex()}", partial(catalog.visits_of_snapshot, snapshot)
     revision = _facts_revision()
     yield "metadata", lambda: catalog.metadata([revision]).get(revision)
     yield "extids", lambda: catalog.extids("hg-nodeid", [b"\x05" * 20])
@@ -190,9 +195,18 @@ def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[
     yield "extrinsic", lambda: catalog.extrinsic_metadata(str(revision))
     yield "authorities", lambda: catalog.authorities(str(revision))
     for number in range(1, 8):
-        yield f"person {number}", lambda number=number: catalog.person(number)
+        yield f"person {number}", partial(catalog.person, number)
     yield "persons", lambda: sorted(catalog.persons([b"C <c@example.org>", b"U1 <u1@example.org>"]).items())
     yield "counters", lambda: sorted(catalog.counters().items())
+
+
+def _of_object(objects: ObjectReader, id: ObjectId) -> Iterator[tuple[str, Callable[[], Any]]]:
+    yield f"read {id}", partial(objects.read, [id])
+    yield f"missing {id}", lambda: sorted(map(str, objects.missing([id])))
+
+
+def _streamed(objects: ObjectReader, id: ObjectId) -> bytes:
+    return b"".join(objects.stream(id))
 
 
 def _facts_revision() -> ObjectId:
