@@ -116,20 +116,24 @@ def gaps_below(archive: Archive, snapshot: bytes) -> list[Gap] | None:
 def origins_of(archive: Archive, objects: Collection[ObjectId], scratch: Path) -> dict[ObjectId, list[str]]:
     """For each object the URLs of the origins one of whose snapshots reaches it.
 
-    Known snapshots are walked one by one, but for those that could not add an origin; damaged objects on the way are
-    passed over, so what lies only below one of them is not found through it. Memory is bounded by the answer.
+    Known snapshots are walked one by one, but for those that could not add an origin. What lies only below damaged
+    objects cannot be told through them: it may belong to each origin that has such a hole, and all those are given.
+    Memory is bounded by the answer.
     """
     wanted = {id.digest: id for id in objects if id.kind is not Kind.SNAPSHOT}
     found: dict[ObjectId, set[str]] = {id: set() for id in objects}
+    holed: set[str] = set()
     for snapshot in _snapshots(archive) if objects else ():
         urls = {visit.origin for visit in visits_of(archive, snapshot)}
         own = ObjectId(Kind.SNAPSHOT, snapshot)
         if own in found:
             found[own] |= urls
         if any(not urls <= found[id] for id in wanted.values()):
-            for id in _reached(archive, snapshot, wanted, scratch):
+            reached, whole = _reached(archive, snapshot, wanted, scratch)
+            for id in reached:
                 found[id] |= urls
-    return {id: sorted(urls) for id, urls in found.items()}
+            holed |= set() if whole else urls
+    return {id: sorted(urls or holed) for id, urls in found.items()}
 
 
 def visits_of(archive: Archive, snapshot: bytes) -> list[Visit]:
@@ -204,11 +208,14 @@ def _snapshots(archive: Archive) -> Iterator[bytes]:
 
 def _reached(
     archive: Archive, snapshot: bytes, wanted: dict[bytes, ObjectId], scratch: Path
-) -> set[ObjectId]:
+) -> tuple[set[ObjectId], bool]:
+    """Those of ``wanted`` that a snapshot reaches, and whether nothing on the way was damaged or lost."""
     try:
         heads = heads_of(archive.catalog.snapshot(snapshot))
+        excused = {gap.digest for gap in gaps_below(archive, snapshot) or ()}
     except Corrupt:
-        return set()
+        return set(), False
     with Walk(scratch, tolerant_read(archive)) as walk:
         walk.run(sorted(heads))
-        return {wanted[id.digest] for id in walk.reached() if id.digest in wanted}
+        reached = {wanted[id.digest] for id in walk.reached() if id.digest in wanted}
+        return reached, all(id.digest in excused for id, _ in walk.absent(limit=-1))

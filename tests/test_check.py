@@ -553,6 +553,23 @@ def test_many_findings_are_counted_not_listed(
     assert (len(verdict.problems), verdict.more) == (10, rows - 10)  # type: ignore[operator]
 
 
+def test_what_lies_below_a_damaged_object_may_be_of_each_origin_that_has_it(tmp_path: Path) -> None:
+    """Nothing tells any more what is below: the origins with that hole are named, those without are not."""
+    with archive("memory", tmp_path / "a") as target:
+        items, snapshot = history()
+        visit.run(target, Yields(*items, snapshot), URL, "git", network=shell())
+        others, other = history(b"other\n", message=b"o")
+        visit.run(target, Yields(*others, other), "file:///b", "git", network=shell())
+        shallow, cut = history(b"cut\n", parents=(b"\x11" * 20,))
+        gap = Gap("it is shallow", Kind.REVISION, b"\x11" * 20, manifest.object_id(shallow[2]).digest)  # type: ignore[arg-type]
+        visit.run(target, Yields(*shallow, gap, cut), "file:///c", "git", network=shell())
+        id = ObjectId(Kind.CONTENT, hash_content(b"hello\n").sha1_git)
+        directory = manifest.object_id(items[1])  # type: ignore[arg-type]
+        target.writer()[0].remove([id, directory])
+        problems = check(target, tmp_path, full=True).problems
+        assert (named(problems, id).origins, named(problems, directory).origins) == ([URL], [URL])
+
+
 def test_an_object_of_several_origins_names_them_all(url: str, tmp_path: Path) -> None:
     """And an origin that has it no longer, but had, is named too."""
     with archive("memory", tmp_path / "a") as target:

@@ -63,13 +63,19 @@ class Master:
     rows: dict[str, Any] = field(default_factory=dict)
 
 
+#: Where objects in one SQLite file lie.
+OBJECTS = "objects.sqlite"
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[Archive]:
-    """The archive of a folder, which must be there; objects in packs, the catalog in SQLite."""
+    """The archive of a folder, which must be there; objects in packs or one SQLite file, the catalog in SQLite."""
     import swhkit_filesystem
     import swhkit_sqlite
 
-    objects = build(swhkit_filesystem.swhkit_object_stores()[0], create=False, path=folder / "objects")
+    packs = (folder / "objects").exists()
+    provider = (swhkit_filesystem if packs else swhkit_sqlite).swhkit_object_stores()[0]
+    objects = build(provider, create=False, path=folder / ("objects" if packs else OBJECTS))
     try:
         catalog = build(swhkit_sqlite.swhkit_catalogs()[0], create=False, path=folder / "catalog.sqlite")
     except BaseException:
@@ -79,8 +85,8 @@ def opened(folder: Path) -> Iterator[Archive]:
         yield target
 
 
-def make_master(folder: Path) -> Master:
-    """A store with two packs, a multi-pack-index, and rows in every table of the catalog."""
+def make_master(folder: Path, objects: str = "filesystem") -> Master:
+    """A store with rows in every table of the catalog; ``objects`` in two packs and a multi-pack-index, or ``sqlite``."""
     urls = [
         f"file://{repository(folder / 'large.git', 24, seed=5)}",
         f"file://{repository(folder / 'small.git', 4, seed=6, branches=1)}",
@@ -88,7 +94,7 @@ def make_master(folder: Path) -> Master:
     place = folder / "archive"
     from archives import archive
 
-    with archive("filesystem", place) as target:
+    with archive(objects, place) as target:
         for url in urls:
             assert load(target, url).status == "full"
         assert load_facts(target).status == "full"
@@ -128,12 +134,12 @@ def load_facts(target: Archive) -> visit.Report:
 
 
 def settle(folder: Path) -> None:
-    """All that was written stands in the catalog's file itself."""
-    file = folder / "catalog.sqlite"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for rest in folder.glob("catalog.sqlite-*"):
-        rest.unlink()
+    """All that was written stands in the SQLite files themselves."""
+    for file in folder.glob("*.sqlite"):
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for rest in folder.glob(f"{file.name}-*"):
+            rest.unlink()
 
 
 def dump(file: Path) -> dict[str, Any]:
