@@ -6,14 +6,15 @@ the search for more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from swhkit import manifest
 from swhkit.archive import Archive
 from swhkit.batches import batched
-from swhkit.closure import Read, Walk
-from swhkit.errors import ChildFailed, Corrupt, TooLarge
+from swhkit.closure import Read, Walk, held_bodies
+from swhkit.errors import ChildFailed, Corrupt, NotHeld
 from swhkit.git import Git
 from swhkit.model import ContentRow, Gap, Snapshot, Visit, VisitStatus
 from swhkit.process import Runner
@@ -64,15 +65,16 @@ def tell_rows(archive: Archive, digests: Sequence[bytes]) -> tuple[dict[bytes, C
 def tolerant_read(archive: Archive) -> Read:
     """A reader for walks that gives nothing, instead of raising, for damaged objects."""
 
-    def read(ids: Iterable[ObjectId]) -> dict[ObjectId, bytes]:
-        wanted = list(ids)
+    def read(ids: Sequence[ObjectId]) -> Iterator[tuple[ObjectId, bytes]]:
+        rest = dict.fromkeys(ids)
         try:
-            return archive.objects.read(wanted)
-        except (Corrupt, TooLarge):
-            bodies: dict[ObjectId, bytes] = {}
-            for id in wanted:
-                bodies |= _read_one(archive, id)
-            return bodies
+            for id, body in held_bodies(archive.objects, ids):
+                del rest[id]
+                yield id, body
+        except Corrupt:
+            for id in rest:
+                with suppress(Corrupt, NotHeld):
+                    yield from held_bodies(archive.objects, [id])
 
     return read
 
@@ -188,15 +190,6 @@ def _graph(git_dir: Path, scratch: Path, gaps: Sequence[Gap]) -> Git:
     cut = {gap.referrer.hex() for gap in gaps if gap.referrer is not None}
     (scratch / "graph.git" / "shallow").write_text("".join(f"{hex}\n" for hex in sorted(cut)), "ascii")
     return git
-
-
-def _read_one(archive: Archive, id: ObjectId) -> dict[ObjectId, bytes]:
-    try:
-        return archive.objects.read([id])
-    except TooLarge:
-        return {id: b"".join(archive.objects.stream(id))}
-    except Corrupt:
-        return {}
 
 
 def _snapshots(archive: Archive) -> Iterator[bytes]:

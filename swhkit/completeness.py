@@ -8,15 +8,14 @@ contents that are skipped on purpose. (``--missing=print`` would be quicker then
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from swhkit import manifest, records
 from swhkit.archive import Archive
 from swhkit.batches import batched
-from swhkit.closure import Walk
-from swhkit.errors import ChildFailed, ChildTimeout, Incomplete, TooLarge
-from swhkit.git import headers_of
+from swhkit.closure import Walk, edges_in, held_bodies
+from swhkit.errors import ChildFailed, ChildTimeout, Incomplete
 from swhkit.model import ContentRow, Gap, Snapshot
 from swhkit.stage import Stage
 from swhkit.swhid import Kind, ObjectId
@@ -119,11 +118,13 @@ def _write_rowless(archive: Archive, contents: Iterable[bytes], reached: BinaryI
 def _by_walking(archive: Archive, stage: Stage, heads: list[ObjectId], reached: BinaryIO) -> set[bytes]:
     git = stage.git()
 
-    def read(ids: Iterable[ObjectId]) -> dict[ObjectId, bytes]:
-        wanted = list(ids)
-        staged = {id: _edges_in(id.kind, chunks) for id, _, chunks in ask([id.digest for id in wanted])}
-        bodies = {id: staged[id] for id in wanted if id in staged}
-        return bodies | _held(archive, [id for id in wanted if id not in bodies])
+    def read(ids: Sequence[ObjectId]) -> Iterator[tuple[ObjectId, bytes]]:
+        rest = dict.fromkeys(ids)
+        for id, _, pieces in ask([id.digest for id in ids]):
+            if id in rest:
+                del rest[id]
+                yield id, edges_in(id.kind, pieces)
+        yield from held_bodies(archive.objects, list(rest))
 
     with git.asking() as ask, Walk(stage.scratch, read, archive.catalog.closed) as walk:
         walk.run(heads)
@@ -137,21 +138,6 @@ def _by_walking(archive: Archive, stage: Stage, heads: list[ObjectId], reached: 
             present = [digest for digest in batch if digest in rowless and digest not in nowhere]
             reached.writelines(b"%s\n" % digest.hex().encode() for digest in present)
     return absent
-
-
-def _held(archive: Archive, ids: list[ObjectId]) -> dict[ObjectId, bytes]:
-    """As much of the held ones among ``ids`` as tells their edges."""
-    try:
-        return archive.objects.read(ids)
-    except TooLarge:
-        there = set(ids) - archive.objects.missing(ids)
-        return {id: _edges_in(id.kind, archive.objects.stream(id)) for id in there}
-
-
-def _edges_in(kind: Kind, chunks: Iterator[bytes]) -> bytes:
-    """As much of a body as tells its edges: a message may be of any size."""
-    head = None if kind is Kind.DIRECTORY else headers_of(chunks)
-    return b"".join(chunks) if head is None else head
 
 
 def _excuse(archive: Archive, stage: Stage, absent: set[bytes], gaps: list[Gap]) -> None:

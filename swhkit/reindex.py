@@ -185,7 +185,7 @@ class _Reindex:
         self.added += self.catalog.add(rows).content - len(wrong)
 
     def _make_persons(self, ids: list[ObjectId]) -> None:
-        names = {name for id, body in self.read(ids).items() for name in manifest.fullnames(id.kind, body)}
+        names = {name for id, body in self.read(ids) for name in manifest.fullnames(id.kind, body)}
         self.persons += self.catalog.add(PersonRow(name) for name in sorted(names)).person
 
     def _readable(self, snapshot: bytes) -> bool:
