@@ -146,13 +146,14 @@ def visits_of(archive: Archive, snapshot: bytes) -> list[Visit]:
         return []
 
 
-def distrust(archive: Archive, urls: Collection[str]) -> None:
+def distrust(archive: Archive, urls: Collection[str]) -> int:
     """Forget that the tips of these origins are closed, so that their next visits fetch them whole.
 
-    Their old snapshots count too. Does nothing for a read-only archive.
+    Their old snapshots count too. Returns of how many snapshots there were any. Does nothing for a read-only archive.
     """
+    distrusted = 0
     if not archive.writable or not urls:
-        return
+        return distrusted
     _, catalog, _ = archive.writer()
     for snapshot in _snapshots(archive):
         if any(visit.origin in urls for visit in visits_of(archive, snapshot)):
@@ -162,6 +163,8 @@ def distrust(archive: Archive, urls: Collection[str]) -> None:
                 continue
             if catalog.closed(tips):
                 catalog.unclose(tips)
+                distrusted += 1
+    return distrusted
 
 
 def _git_finds_all(archive: Archive, heads: set[ObjectId], scratch: Path, gaps: Sequence[Gap]) -> bool:
