@@ -334,7 +334,7 @@ def _safely(findings: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from findings
     except (Corrupt, NotHeld) as error:
-        yield Finding(_plain(error), _RESTORE)
+        yield Finding(_plain(error), _RESTORE, file=getattr(error, "file", None))
     except OSError as error:
         yield Finding(
             f"it cannot be read: {error.strerror or error}",

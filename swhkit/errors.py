@@ -73,7 +73,9 @@ class TooLarge(SwhkitError):
 
 
 class Corrupt(SwhkitError):
-    """Held bytes do not hash to their id, or a container of them is damaged."""
+    """Held bytes do not hash to their id, or a container of them is damaged: ``file``, where that is known."""
+
+    file: str | None = None
 
 
 class Collision(Corrupt):

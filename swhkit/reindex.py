@@ -22,7 +22,7 @@ from swhkit.batches import batched
 from swhkit.errors import Corrupt
 from swhkit.files import locked
 from swhkit.model import ContentRow, PersonRow
-from swhkit.storage import COUNTERS, CatalogReader, Finding
+from swhkit.storage import COUNTERS, CatalogReader, Finding, Mendable
 from swhkit.swhid import Kind, ObjectId
 
 _BATCH = 1_000
@@ -63,6 +63,8 @@ def reindex(archive: Archive, scratch: Path, tell: Tell = lambda _phase, _more: 
         work.mend()
         work.make_rows()
     work.mend()
+    if work.damaged and isinstance(archive.objects, Mendable) and archive.objects.mend():
+        work.make_rows()
     distrusted = work.distrust_damaged()
     removed = work.remove_unheld()
     distrusted += work.distrust_tips()
@@ -115,6 +117,8 @@ class _Reindex:
 
     def make_rows(self) -> None:
         """Read every object: a row for each content, the persons of each revision and release."""
+        self.damaged = 0
+        self.unread.clear()
         for batch in batched(self._scrubbed(), _BATCH):
             self._make_contents([row for row in batch if isinstance(row, ContentRow)])
             self._make_persons([id for id in batch if isinstance(id, ObjectId)])

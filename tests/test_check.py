@@ -36,6 +36,7 @@ from swhkit.errors import Corrupt
 from swhkit.hashes import hash_content
 from swhkit.model import Branch, BranchType, Chunks, Content, Directory, Entry, Gap, Skipped, Snapshot
 from swhkit.plugin import Limits
+from swhkit.reindex import reindex
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId, parse_core
 
 ON_DISK = ("filesystem", "sqlite")
@@ -118,6 +119,7 @@ def test_a_flipped_byte_in_a_pack(place: Path, url: str, tmp_path: Path, of: Kin
         "body = NULL",
         "length = length + 1",
         "length = -1",
+        "length = 'x'",
         "codec = 9",
         "codec = 2",
     ],
@@ -133,6 +135,31 @@ def test_a_damaged_row_of_an_sqlite_object_store(
     assert problem.file == str(file)
     assert "restore" in problem.next_step
     assert fingerprints(place, "catalog.sqlite") == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "digest = substr(digest, 1, 19)", "digest = 'x'", "digest = x'11' || substr(digest, 2)", "kind = 9",
+        "kind = x'00'", "kind = kind % 4 + 1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("of", GIT_KINDS)
+def test_a_row_of_an_sqlite_object_store_under_another_id(
+    masters: dict[str, Path], tmp_path: Path, of: Kind, damage: str
+) -> None:
+    """It is found, and what is no id at all keeps nobody from the others; ``reindex`` puts the bytes where they belong."""
+    place = Path(shutil.copytree(masters["sqlite"], tmp_path / "archive"))
+    id, file = some_object("sqlite", place, of), place / "objects.sqlite"
+    sql(file, f"UPDATE object SET {damage} WHERE digest = ?", id.digest)
+    problems = checked("sqlite", place, tmp_path / "s").problems
+    assert any(problem.file == str(file) for problem in problems)
+    with archive("sqlite", place) as target:
+        assert id not in target.objects.scan(limit=1000)
+        assert target.objects.missing([id]) == {id}
+        reindex(target, tmp_path)
+        assert target.objects.read([id]).keys() == {id}
+    assert checked("sqlite", place, tmp_path / "t").problems == []
 
 
 @pytest.mark.parametrize("of", GIT_KINDS)

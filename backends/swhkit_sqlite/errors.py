@@ -72,10 +72,12 @@ def _translate(error: sqlite3.Error, path: Path) -> Exception:
 
 
 def _damaged(path: Path, what: str) -> Corrupt:
-    return Corrupt(
+    error = Corrupt(
         f"{path} is damaged ({what}): stop writing to it, keep a copy, then restore a backup or save what can be "
         "read (docs/operations.md)"
     )
+    error.file = str(path)
+    return error
 
 
 def _is_full(path: Path) -> bool:

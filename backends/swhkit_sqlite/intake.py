@@ -122,7 +122,7 @@ class Intake:
             "SELECT codec, body, length FROM object WHERE id = ?", (row,)
         ).fetchone()
         if codec != CHUNKED:
-            if not isinstance(stored, bytes) or not 0 <= length <= WHOLE:
+            if not isinstance(stored, bytes) or not isinstance(length, int) or not 0 <= length <= WHOLE:
                 raise Damaged("a row has no body")
             yield decompress(codec, stored, length)
             return
