@@ -106,8 +106,8 @@ class _Pack:
                 if not piece:
                     return None
                 length += len(inflate.decompress(piece, _PIECE))
-                used = len(piece) - len(inflate.unconsumed_tail) - len(inflate.unused_data)
-                sum = zlib.crc32(piece[:used], sum)
+                rest = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+                sum = zlib.crc32(piece[: len(piece) - len(rest)], sum)
         except zlib.error:
             return None
         sound = length == entry.length and (crc is None or sum == crc)

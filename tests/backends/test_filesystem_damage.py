@@ -29,6 +29,7 @@ from swhkit.process import Runner
 from swhkit.storage import Finding, Scrubbed
 from swhkit.swhid import Kind, ObjectId
 from swhkit.testing import samples
+from swhkit_filesystem.hopeless import Hopeless
 from swhkit_filesystem.store import FilesystemStore
 
 HELD = dict([*samples.graph(), *related(60), *samples.contents(30)])
@@ -315,6 +316,22 @@ def test_scrub_goes_on_after_each_of_many_damaged_objects(store: FilesystemStore
     assert {one.object for one in findings} == bad
     assert all(one.file and one.file.endswith(".pack") and one.next_step for one in findings)
     assert {one.id for one in found if isinstance(one, Scrubbed)} == set(HELD) - bad
+
+
+def test_nothing_that_git_reads_is_hopeless(store: FilesystemStore, tmp_path: Path) -> None:
+    """Small and large objects, deltas on deltas; and of those on a damaged one, all that git cannot read, or fewer."""
+    large = [samples.sample(Kind.CONTENT, body) for body in (b"", b"ab" * 2_000_000, os.urandom(3_000_000))]
+    store.adopt(make_packs(tmp_path / "large", large))
+    everything = {one.id for one in large} | set(HELD)
+    hopeless = Hopeless(tables(store))
+    assert not any(hopeless(id.digest) for id in everything)
+    assert not hopeless(samples.UNKNOWN.digest)
+    base = max(related(60), key=lambda one: len(one.body))
+    damage_object(store, base.id)
+    read = {one.id for one in store.scrub() if isinstance(one, Scrubbed)}
+    hopeless = Hopeless(tables(store))
+    assert not any(hopeless(id.digest) for id in read)
+    assert hopeless(base.id.digest)
 
 
 @pytest.mark.parametrize("how", ["zeros", "one byte in every third", "cut"])

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from swhkit.model import (  # noqa: E402
 )
 from swhkit.storage import ObjectReader  # noqa: E402
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId  # noqa: E402
+from swhkit_sqlite.codec import ZSTD, Damaged, decompress  # noqa: E402
 
 FACTS = "file:///facts/of/all/kinds"
 WHEN = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
@@ -148,9 +149,21 @@ def dump(file: Path) -> dict[str, Any]:
         names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         own = [name for name in names if not name.startswith(("sqlite_", "_sqlite_"))]
         return {
-            name: sorted(repr(row) for row in connection.execute(f"SELECT * FROM {name} NOT INDEXED"))
+            name: sorted(
+                repr(_opened(row)) for row in connection.execute(f"SELECT * FROM {name} NOT INDEXED")
+            )
             for name in sorted(own)
         }
+
+
+def _opened(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row with what its compressed bytes hold in their place: not all bits of zstd say something."""
+    cells = list(row)
+    for at, cell in enumerate(row):
+        if isinstance(cell, bytes) and cell[:4] == b"\x28\xb5\x2f\xfd":  # RFC 8878, magic number
+            with suppress(Damaged, TypeError, ValueError):
+                cells[at] = decompress(ZSTD, cell, row[3])  # both tables have the length there
+    return tuple(cells)
 
 
 # -- what is asked of it ---------------------------------------------------------------------------------------------
