@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -144,6 +145,48 @@ def test_a_changed_row_is_made_anew(master: Master, tmp_path: Path, table: str) 
         connection.execute(f"UPDATE {table} SET {CHANGES[table]}")
         connection.commit()
     seen = look(master, place)
+    assert heal(master, place, seen) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "branch_run SET key = zeroblob(32) WHERE id = (SELECT max(id) FROM branch_run)",
+        "snapshot_run SET snapshot = 999 WHERE snapshot = 1",
+    ],
+)
+def test_a_row_that_nobody_can_find_any_more_does_not_stay(
+    master: Master, tmp_path: Path, change: str
+) -> None:
+    """Another visit makes its like under another key; the damaged one is then nobody's."""
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    with closing(sqlite3.connect(place / "catalog.sqlite")) as connection:
+        connection.execute(f"UPDATE {change}")
+        connection.commit()
+    settle(place)
+    assert heal(master, place, look(master, place)) == []
+
+
+def test_a_damaged_index_of_a_small_catalog_is_found_by_the_quick_check(
+    master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that its index does not lead to looks absent; comparing them is left to the full check in large files."""
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    file = place / "catalog.sqlite"
+    data = bytearray(file.read_bytes())
+    digest = next(id.digest for id in master.objects if id.kind is Kind.CONTENT)
+    places = [match.start() for match in re.finditer(re.escape(digest[:5]), data)]
+    (at,) = [at for at in places if data[at : at + 20] != digest]
+    data[at + 4] ^= 0x01
+    file.write_bytes(data)
+    seen = look(master, place)
+    assert any("missing from index content_sha1_git" in one["problem"] for one in seen.quick)
+    assert all("reindex" in one["next_step"] for one in seen.quick)
+    assert seen.absent
+    monkeypatch.setattr("swhkit_sqlite.connection._SMALL", 0)
+    seen = look(master, place)
+    assert seen.quick == []
+    assert seen.full
     assert heal(master, place, seen) == []
 
 
