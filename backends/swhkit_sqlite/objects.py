@@ -6,6 +6,7 @@ ways. Positions of a scrub are row numbers.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from swhkit.errors import Corrupt, InvalidInput, NotHeld, TooLarge
-from swhkit.hashes import Hasher, git_digest
+from swhkit.hashes import Hasher, git_digest, git_header
 from swhkit.model import ByteSource, Chunks, Pack
 from swhkit.pack import pack_checksum_ok, walk
 from swhkit.process import Runner
@@ -215,8 +216,11 @@ class SqliteObjects:
                     if sound
                     else self._finding(id, "do not hash to it")
                 )
-            body = b"".join(pieces_of(self._db, number))
-            sound = len(body) == length and git_digest(id.kind.git, body) == digest
+            git, seen = hashlib.sha1(git_header(id.kind.git, length)), 0
+            for piece in pieces_of(self._db, number):
+                git.update(piece)
+                seen += len(piece)
+            sound = seen == length and git.digest() == digest
             return Scrubbed(id, length, str(number)) if sound else self._finding(id, "do not hash to it")
         except NotHeld:
             return None
