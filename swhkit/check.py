@@ -238,10 +238,10 @@ class _Check:
         for id in snapshots:
             try:
                 self.archive.catalog.snapshot(id)
+                gaps = gaps_below(self.archive, id)
             except Corrupt as error:
-                yield Finding(_plain(error), _RESTORE, ObjectId(Kind.SNAPSHOT, id))
+                yield Finding(_plain(error), _RESTORE, ObjectId(Kind.SNAPSHOT, id), error.file)
                 continue
-            gaps = gaps_below(self.archive, id)
             if gaps:
                 yield from self._lost([id], gaps)
             elif gaps is not None:

@@ -75,7 +75,9 @@ class TooLarge(SwhkitError):
 class Corrupt(SwhkitError):
     """Held bytes do not hash to their id, or a container of them is damaged: ``file``, where that is known."""
 
-    file: str | None = None
+    def __init__(self, text: str = "", file: str | None = None) -> None:
+        super().__init__(text)
+        self.file = file
 
 
 class Collision(Corrupt):

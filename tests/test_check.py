@@ -442,6 +442,26 @@ def test_gaps_and_skipped_contents_are_no_findings(kind: str, tmp_path: Path) ->
         assert check(target, tmp_path, full=True).problems == []
 
 
+def test_a_damaged_gap_hides_nothing_below_other_snapshots(tmp_path: Path) -> None:
+    place = tmp_path / "a"
+    with archive("sqlite", place) as target:
+        for number in range(4):
+            items, snapshot = history(b"%d" % number, parents=(b"\x11" * 20,))
+            gap = Gap("it is shallow", Kind.REVISION, b"\x11" * 20, manifest.object_id(items[2]).digest)  # type: ignore[arg-type]
+            visit.run(target, Yields(*items, gap, snapshot), f"file:///{number}", "git", network=shell())
+        directories = [id for id in target.objects.scan(limit=100) if id.kind is Kind.DIRECTORY]
+        target.writer()[0].remove(directories)
+        first = target.catalog.snapshots()[0]
+        (hit,) = target.catalog.visits_of_snapshot(first)
+    number = int(hit.origin[-1]) + 1
+    sql(place / "catalog.sqlite", "UPDATE gap SET reason = 'else' WHERE visit = ?", number)
+    problems = checked("sqlite", place, tmp_path / "s").problems
+    below = {p.object for p in problems if p.object in {str(id) for id in directories}}
+    assert len(below) == 3
+    (unreadable,) = [p for p in problems if p.object == f"swh:1:snp:{first.hex()}"]
+    assert unreadable.file == str(place / "catalog.sqlite")
+
+
 def branch_to(directory: Directory) -> Branch:
     return Branch(BranchType.DIRECTORY, manifest.object_id(directory).digest)
 

@@ -72,12 +72,11 @@ def _translate(error: sqlite3.Error, path: Path) -> Exception:
 
 
 def _damaged(path: Path, what: str) -> Corrupt:
-    error = Corrupt(
+    return Corrupt(
         f"{path} is damaged ({what}): stop writing to it, keep a copy, then restore a backup or save what can be "
-        "read (docs/operations.md)"
+        "read (docs/operations.md)",
+        str(path),
     )
-    error.file = str(path)
-    return error
 
 
 def _is_full(path: Path) -> bool:
