@@ -13,7 +13,7 @@ import pytest
 from archives import build
 from faults import flips
 from faults.flip_look import heal, look
-from faults.flip_store import Master, make_master, opened, settle
+from faults.flip_store import Master, make_master, opened, pages, settle
 from upkeep import flip, load
 
 import swhkit_sqlite
@@ -187,6 +187,33 @@ def test_a_damaged_index_of_a_small_catalog_is_found_by_the_quick_check(
     seen = look(master, place)
     assert seen.quick == []
     assert seen.full
+    assert heal(master, place, seen) == []
+
+
+def test_an_index_that_leads_to_another_snapshot(master: Master, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    file = place / "catalog.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        (digest,) = connection.execute("SELECT digest FROM snapshot WHERE id = 2").fetchone()
+    (page,) = pages(file)["sqlite_autoindex_snapshot_1"]
+    data = bytearray(file.read_bytes())
+    at = data.index(digest, (page - 1) * 4096) + len(digest)
+    assert data[at] == 2
+    data[at] = 3
+    file.write_bytes(data)
+    seen = look(master, place)
+    assert seen.wrong == []
+    assert any("sqlite_autoindex_snapshot_1" in one["problem"] for one in seen.full)
+
+
+def test_a_lost_counter_is_counted_anew(master: Master, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    with closing(sqlite3.connect(place / "catalog.sqlite")) as connection:
+        connection.execute("UPDATE counter SET name = 'skipped_contemt' WHERE name = 'skipped_content'")
+        connection.commit()
+    settle(place)
+    seen = look(master, place)
+    assert any("counter" in one["problem"] for one in seen.full)
     assert heal(master, place, seen) == []
 
 
