@@ -34,6 +34,8 @@ _WELL_FORMED = "typeof(digest) = 'blob' AND length(digest) = 20 AND kind IN (1, 
 _KIND = "iif(typeof(kind) = 'integer', kind, 0)"
 _DIGEST = "iif(typeof(digest) = 'blob' AND length(digest) = 20, digest, NULL)"
 _LENGTH = "iif(typeof(length) = 'integer', length, -1)"
+#: An id with so many right bytes of its 20 is a damaged one, not one of other bytes.
+_MOSTLY = 16
 _NEXT_STEP = "restore the file from a copy; until then the object is not served"
 
 
@@ -146,14 +148,15 @@ class SqliteObjects:
         return mended
 
     def _mend_row(self, number: int, kind: int, digest: bytes | None) -> bool:
-        """Give a row the id its bytes have; or remove it, if they are held there. False if nobody can read them."""
+        """Give a row the id its bytes have; or remove it, if they are held there. False if nobody can read them, or
+        the two ids have little in common: then it is the bytes that changed."""
         try:
             body = b"".join(pieces_of(self._db, number))
         except (Damaged, Corrupt, NotHeld):
             return False
         found = {other: git_digest(KINDS[other].git, body) for other in KINDS}
         kind = next((other for other in found if found[other] == digest), kind)
-        if kind not in found:
+        if kind not in found or (digest is not None and _common(digest, found[kind]) < _MOSTLY):
             return False
         with self._db.writing() as connection:
             done = connection.execute(
@@ -245,6 +248,11 @@ def _walked(pack: Pack) -> Iterator[Iterator[tuple[ObjectId, int, Iterator[bytes
         finally:
             if isinstance(objects, Generator):
                 objects.close()
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes are the same at the same place."""
+    return sum(a == b for a, b in zip(one, other, strict=True))
 
 
 def _row_number(position: str | None) -> int:
