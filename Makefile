@@ -32,7 +32,7 @@ lint:
 	$(VENV)/python -m ruff format --check .
 	$(VENV)/python -m mypy
 	$(VENV)/python -m mypy tools benchmarks
-	$(VENV)/python -m mypy tests --exclude '^tests/faults/'
+	$(VENV)/python -m mypy tests
 
 clean:
 	rm -rf .venv .venv-clients .make .schemathesis .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build

@@ -6,14 +6,15 @@ the search for more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from swhkit import manifest
 from swhkit.archive import Archive
 from swhkit.batches import batched
-from swhkit.closure import Read, Walk
-from swhkit.errors import ChildFailed, Corrupt, TooLarge
+from swhkit.closure import Read, Walk, held_bodies
+from swhkit.errors import ChildFailed, Corrupt, NotHeld
 from swhkit.git import Git
 from swhkit.model import ContentRow, Gap, Snapshot, Visit, VisitStatus
 from swhkit.process import Runner
@@ -64,15 +65,16 @@ def tell_rows(archive: Archive, digests: Sequence[bytes]) -> tuple[dict[bytes, C
 def tolerant_read(archive: Archive) -> Read:
     """A reader for walks that gives nothing, instead of raising, for damaged objects."""
 
-    def read(ids: Iterable[ObjectId]) -> dict[ObjectId, bytes]:
-        wanted = list(ids)
+    def read(ids: Sequence[ObjectId]) -> Iterator[tuple[ObjectId, bytes]]:
+        rest = dict.fromkeys(ids)
         try:
-            return archive.objects.read(wanted)
-        except (Corrupt, TooLarge):
-            bodies: dict[ObjectId, bytes] = {}
-            for id in wanted:
-                bodies |= _read_one(archive, id)
-            return bodies
+            for id, body in held_bodies(archive.objects, ids):
+                del rest[id]
+                yield id, body
+        except Corrupt:
+            for id in rest:
+                with suppress(Corrupt, NotHeld):
+                    yield from held_bodies(archive.objects, [id])
 
     return read
 
@@ -116,20 +118,24 @@ def gaps_below(archive: Archive, snapshot: bytes) -> list[Gap] | None:
 def origins_of(archive: Archive, objects: Collection[ObjectId], scratch: Path) -> dict[ObjectId, list[str]]:
     """For each object the URLs of the origins one of whose snapshots reaches it.
 
-    Known snapshots are walked one by one, but for those that could not add an origin; damaged objects on the way are
-    passed over, so what lies only below one of them is not found through it. Memory is bounded by the answer.
+    Known snapshots are walked one by one, but for those that could not add an origin. What lies only below damaged
+    objects cannot be told through them: it may belong to each origin that has such a hole, and all those are given.
+    Memory is bounded by the answer.
     """
     wanted = {id.digest: id for id in objects if id.kind is not Kind.SNAPSHOT}
     found: dict[ObjectId, set[str]] = {id: set() for id in objects}
+    holed: set[str] = set()
     for snapshot in _snapshots(archive) if objects else ():
         urls = {visit.origin for visit in visits_of(archive, snapshot)}
         own = ObjectId(Kind.SNAPSHOT, snapshot)
         if own in found:
             found[own] |= urls
         if any(not urls <= found[id] for id in wanted.values()):
-            for id in _reached(archive, snapshot, wanted, scratch):
+            reached, whole = _reached(archive, snapshot, wanted, scratch)
+            for id in reached:
                 found[id] |= urls
-    return {id: sorted(urls) for id, urls in found.items()}
+            holed |= set() if whole else urls
+    return {id: sorted(urls or holed) for id, urls in found.items()}
 
 
 def visits_of(archive: Archive, snapshot: bytes) -> list[Visit]:
@@ -140,13 +146,14 @@ def visits_of(archive: Archive, snapshot: bytes) -> list[Visit]:
         return []
 
 
-def distrust(archive: Archive, urls: Collection[str]) -> None:
+def distrust(archive: Archive, urls: Collection[str]) -> int:
     """Forget that the tips of these origins are closed, so that their next visits fetch them whole.
 
-    Their old snapshots count too. Does nothing for a read-only archive.
+    Their old snapshots count too. Returns of how many snapshots there were any. Does nothing for a read-only archive.
     """
+    distrusted = 0
     if not archive.writable or not urls:
-        return
+        return distrusted
     _, catalog, _ = archive.writer()
     for snapshot in _snapshots(archive):
         if any(visit.origin in urls for visit in visits_of(archive, snapshot)):
@@ -156,6 +163,8 @@ def distrust(archive: Archive, urls: Collection[str]) -> None:
                 continue
             if catalog.closed(tips):
                 catalog.unclose(tips)
+                distrusted += 1
+    return distrusted
 
 
 def _git_finds_all(archive: Archive, heads: set[ObjectId], scratch: Path, gaps: Sequence[Gap]) -> bool:
@@ -186,15 +195,6 @@ def _graph(git_dir: Path, scratch: Path, gaps: Sequence[Gap]) -> Git:
     return git
 
 
-def _read_one(archive: Archive, id: ObjectId) -> dict[ObjectId, bytes]:
-    try:
-        return archive.objects.read([id])
-    except TooLarge:
-        return {id: b"".join(archive.objects.stream(id))}
-    except Corrupt:
-        return {}
-
-
 def _snapshots(archive: Archive) -> Iterator[bytes]:
     last: bytes | None = None
     while page := archive.catalog.snapshots(last):
@@ -204,11 +204,14 @@ def _snapshots(archive: Archive) -> Iterator[bytes]:
 
 def _reached(
     archive: Archive, snapshot: bytes, wanted: dict[bytes, ObjectId], scratch: Path
-) -> set[ObjectId]:
+) -> tuple[set[ObjectId], bool]:
+    """Those of ``wanted`` that a snapshot reaches, and whether nothing on the way was damaged or lost."""
     try:
         heads = heads_of(archive.catalog.snapshot(snapshot))
+        excused = {gap.digest for gap in gaps_below(archive, snapshot) or ()}
     except Corrupt:
-        return set()
+        return set(), False
     with Walk(scratch, tolerant_read(archive)) as walk:
         walk.run(sorted(heads))
-        return {wanted[id.digest] for id in walk.reached() if id.digest in wanted}
+        reached = {wanted[id.digest] for id in walk.reached() if id.digest in wanted}
+        return reached, all(id.digest in excused for id, _ in walk.absent(limit=-1))

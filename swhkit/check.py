@@ -5,9 +5,9 @@ and hashes every object, compares every content with its row, every row with the
 graph, and the counters with what is there. It keeps its place in the stage's folder, so a check that ran out of time
 goes on where it stopped; what it had found by then is told again at the end.
 
-A check changes nothing but one thing: where an object or a row of an origin turns out to be damaged or lost, the tips of
-that origin are no longer recorded as closed. So its next visit does not rely on what is not there, fetches everything
-again, and heals what it can.
+A check changes nothing but what is trusted: where an object or a row of an origin turns out to be damaged or lost, the
+tips of that origin are no longer recorded as closed, and what is damaged is remembered (``damage``). So its next visit
+does not rely on what is not there, fetches everything again, and heals what it can; and no other origin's visit does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from swhkit import damage
 from swhkit.affected import distrust, gaps_below, lost_below, origins_of, tell_missing, tell_rows
 from swhkit.archive import Archive
 from swhkit.batches import batched
@@ -108,6 +109,7 @@ class _Check:
         self.place = self._load_place()
         self.named: set[str] = set()
         self.damaged: set[str] = set()
+        self.unread: set[str] = set()
         for problem in self.place.found:
             self._remember(problem)
         self.saved = time.monotonic()
@@ -119,6 +121,7 @@ class _Check:
             self._save_place()
             return Verdict(_merged([*quick, *self.place.found]), False, self.place.checked, self.place.more)
         problems = self._with_origins(_merged([*quick, *self.place.found]))
+        damage.remember(self.archive, {bytes.fromhex(hex) for hex in self.damaged | self.unread})
         if self.keep is not None:
             self.keep.unlink(missing_ok=True)
         return Verdict(problems, True, self.place.checked, self.place.more)
@@ -144,6 +147,7 @@ class _Check:
     def _remember(self, problem: Problem) -> None:
         if problem.object is not None:
             self.named.add(problem.object)
+            self.unread.add(problem.object[-40:])
         if problem.file is not None and (digest := _DIGEST.search(problem.object or problem.problem)):
             self.damaged.add(digest[0])
 
@@ -234,10 +238,10 @@ class _Check:
         for id in snapshots:
             try:
                 self.archive.catalog.snapshot(id)
+                gaps = gaps_below(self.archive, id)
             except Corrupt as error:
-                yield Finding(_plain(error), _RESTORE, ObjectId(Kind.SNAPSHOT, id))
+                yield Finding(_plain(error), _RESTORE, ObjectId(Kind.SNAPSHOT, id), error.file)
                 continue
-            gaps = gaps_below(self.archive, id)
             if gaps:
                 yield from self._lost([id], gaps)
             elif gaps is not None:
@@ -330,7 +334,7 @@ def _safely(findings: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from findings
     except (Corrupt, NotHeld) as error:
-        yield Finding(_plain(error), _RESTORE)
+        yield Finding(_plain(error), _RESTORE, file=getattr(error, "file", None))
     except OSError as error:
         yield Finding(
             f"it cannot be read: {error.strerror or error}",

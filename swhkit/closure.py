@@ -8,18 +8,47 @@ The queue and the set of visited ids live in a temporary SQLite file, so that ne
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from swhkit import manifest
-from swhkit.errors import InvalidManifest
+from swhkit.batches import sized
+from swhkit.errors import InvalidManifest, TooLarge
+from swhkit.git import headers_of
+from swhkit.storage import ObjectReader
 from swhkit.swhid import Kind, ObjectId
 
 _BATCH = 500
+#: Bytes of bodies that are asked for at once.
+_TOGETHER = 16 << 20
 
-#: Reads the bodies of those that are there; absent ids are left out.
-Read = Callable[[Iterable[ObjectId]], dict[ObjectId, bytes]]
+#: Gives the bodies of those that are there, in any order; absent ids are left out. A body is let go before the next.
+Read = Callable[[Sequence[ObjectId]], Iterator[tuple[ObjectId, bytes]]]
+
+
+def held_bodies(objects: ObjectReader, ids: Sequence[ObjectId]) -> Iterator[tuple[ObjectId, bytes]]:
+    """As much of the held ones among ``ids`` as tells their edges, some 16 MiB of bodies in memory at a time (or one
+    directory that is larger). Raises ``Corrupt`` for damaged ones."""
+    for part in sized(ids, objects.sizes(ids), _TOGETHER):
+        try:
+            bodies = objects.read(part)
+        except TooLarge:  # it came alone, unless it was replaced meanwhile
+            for id in set(part) - objects.missing(part):
+                yield id, edges_in(id.kind, objects.stream(id))
+            continue
+        while bodies:
+            yield bodies.popitem()
+
+
+def edges_in(kind: Kind, pieces: Iterator[bytes]) -> bytes:
+    """As much of a body as tells its edges, for a message may be of any size. All of it is consumed, and so verified."""
+    head = None if kind is Kind.DIRECTORY else headers_of(pieces)
+    if head is None:
+        return b"".join(pieces)
+    for _ in pieces:
+        pass
+    return head
 
 
 class Walk:
@@ -94,15 +123,13 @@ class Walk:
 
     def _look_into(self, ids: list[ObjectId]) -> None:
         known = self._known(ids) if self._known else set()
-        open_ids = [id for id in ids if id not in known]
-        bodies = self._read(open_ids)
+        waiting = dict.fromkeys(id for id in ids if id not in known)
         self._db.execute("BEGIN")
-        for id in open_ids:
-            body = bodies.get(id)
-            if body is None:
-                self._mark_absent(id)
-            else:
-                self._push_edges(id, body)
+        for id, body in self._read(list(waiting)):
+            self._push_edges(id, body)
+            del waiting[id]
+        for id in waiting:
+            self._mark_absent(id)
         self._db.execute("COMMIT")
 
     def _push_edges(self, id: ObjectId, body: bytes) -> None:

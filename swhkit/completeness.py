@@ -8,28 +8,21 @@ contents that are skipped on purpose. (``--missing=print`` would be quicker then
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from swhkit import manifest, records
 from swhkit.archive import Archive
 from swhkit.batches import batched
-from swhkit.closure import Walk
-from swhkit.errors import ChildFailed, ChildTimeout, Incomplete, TooLarge
-from swhkit.git import headers_of
+from swhkit.closure import Walk, edges_in, held_bodies
+from swhkit.errors import ChildFailed, ChildTimeout, Corrupt, HeldDamaged, Incomplete
+from swhkit.git import Git
 from swhkit.model import ContentRow, Gap, Snapshot
 from swhkit.stage import Stage
 from swhkit.swhid import Kind, ObjectId
 
 _BATCH = 5_000
-_REV_LIST = (
-    "rev-list",
-    "--objects",
-    "--no-object-names",
-    "--filter=object:type=blob",
-    "--filter-provided-objects",
-    "--stdin",
-)
+_CONTENTS = ("--filter=object:type=blob", "--filter-provided-objects")
 
 
 def prove(
@@ -38,27 +31,43 @@ def prove(
     snapshot: Snapshot,
     gaps: list[Gap],
     known_tips: Iterable[ObjectId],
+    damaged: Collection[bytes] = (),
 ) -> None:
     """Write the sha1_git of every content below ``snapshot`` that has no visible row to ``stage.reached``.
 
-    ``known_tips`` are closed tips the loader was told of. Raises ``Incomplete`` naming the first object that is
-    neither staged nor held nor excused.
+    ``known_tips`` are closed tips the loader was told of, ``damaged`` objects that are held and cannot be read. Raises
+    ``Incomplete`` naming the first object that is neither staged nor held nor excused, ``HeldDamaged`` naming one that
+    is held damaged and not staged.
     """
     heads = _heads(archive, snapshot)
     closed = archive.catalog.closed(heads)
     open_heads = [head for head in heads if head not in closed]
+    relied = {digest for digest, kind, _ in stage.git().check(damaged) if kind is None} if damaged else set()
     with stage.reached.open("wb") as output:
         if not open_heads:
             return
         if archive.git_dir is not None:
             _graft(stage, gaps)
-            if _with_git(archive, stage, open_heads, closed | set(known_tips), output):
+            tips = closed | set(known_tips)
+            if _with_git(archive, stage, open_heads, tips, output):
+                if relied:
+                    _refuse(relied.intersection(_list_all(archive, stage, open_heads, tips)))
                 return
             output.seek(0)
             output.truncate()
         _check_kinds(stage, open_heads)
-        absent = _by_walking(archive, stage, open_heads, output)
+        try:
+            absent = _by_walking(archive, stage, open_heads, output, relied)
+        except Corrupt as error:
+            raise HeldDamaged(f"the snapshot needs what is held damaged: {error}") from error
     _excuse(archive, stage, absent, gaps)
+
+
+def _refuse(damaged: Collection[bytes]) -> None:
+    if damaged:
+        raise HeldDamaged(
+            f"the snapshot needs object {min(damaged).hex()}, which is held damaged and was not sent"
+        )
 
 
 def _heads(archive: Archive, snapshot: Snapshot) -> list[ObjectId]:
@@ -73,27 +82,45 @@ def _with_git(
 ) -> bool:
     """Whether git reaches everything below ``heads``; what it lists is then complete."""
     assert archive.git_dir is not None
-    git = stage.git((archive.git_dir / "objects",))
+    git = _all_objects(archive, stage)
     if any(
         kind is not head.kind
         for head, (_, kind, _) in zip(heads, git.check(h.digest for h in heads), strict=True)
     ):
         return False
-    tips = sorted(tip.hex for tip in closed if tip.kind in (Kind.REVISION, Kind.RELEASE))
-    lines = [*(head.hex for head in heads), *(f"^{hex}" for hex in tips)]
     try:
-        with git.start(*_REV_LIST) as child:
-            child.stdin.write("".join(f"{line}\n" for line in lines).encode("ascii"))
-            child.stdin.close()
-            _write_rowless(
-                archive, (bytes.fromhex(line[:40].decode("ascii")) for line in child.stdout), reached
-            )
-            child.wait()
+        _write_rowless(archive, _rev_list(git, _CONTENTS, heads, closed), reached)
     except ChildTimeout:
         raise
     except ChildFailed:
         return False
     return True
+
+
+def _list_all(
+    archive: Archive, stage: Stage, heads: list[ObjectId], closed: set[ObjectId]
+) -> Iterator[bytes]:
+    """Everything below ``heads`` and not below a closed tip."""
+    return _rev_list(_all_objects(archive, stage), (), heads, closed)
+
+
+def _all_objects(archive: Archive, stage: Stage) -> Git:
+    """git on stage and archive."""
+    assert archive.git_dir is not None
+    return stage.git((archive.git_dir / "objects",))
+
+
+def _rev_list(
+    git: Git, filters: Sequence[str], heads: list[ObjectId], closed: set[ObjectId]
+) -> Iterator[bytes]:
+    """The digests that git lists. Raises ``ChildFailed`` where it finds a hole."""
+    tips = sorted(tip.hex for tip in closed if tip.kind in (Kind.REVISION, Kind.RELEASE))
+    lines = [*(head.hex for head in heads), *(f"^{hex}" for hex in tips)]
+    with git.start("rev-list", "--objects", "--no-object-names", *filters, "--stdin") as child:
+        child.stdin.write("".join(f"{line}\n" for line in lines).encode("ascii"))
+        child.stdin.close()
+        yield from (bytes.fromhex(line[:40].decode("ascii")) for line in child.stdout)
+        child.wait()
 
 
 def _check_kinds(stage: Stage, heads: list[ObjectId]) -> None:
@@ -116,17 +143,23 @@ def _write_rowless(archive: Archive, contents: Iterable[bytes], reached: BinaryI
         reached.writelines(b"%s\n" % digest.hex().encode() for digest in batch if digest in rowless)
 
 
-def _by_walking(archive: Archive, stage: Stage, heads: list[ObjectId], reached: BinaryIO) -> set[bytes]:
+def _by_walking(
+    archive: Archive, stage: Stage, heads: list[ObjectId], reached: BinaryIO, relied: set[bytes]
+) -> set[bytes]:
     git = stage.git()
 
-    def read(ids: Iterable[ObjectId]) -> dict[ObjectId, bytes]:
-        wanted = list(ids)
-        staged = {id: _edges_in(id.kind, chunks) for id, _, chunks in ask([id.digest for id in wanted])}
-        bodies = {id: staged[id] for id in wanted if id in staged}
-        return bodies | _held(archive, [id for id in wanted if id not in bodies])
+    def read(ids: Sequence[ObjectId]) -> Iterator[tuple[ObjectId, bytes]]:
+        rest = dict.fromkeys(ids)
+        for id, _, pieces in ask([id.digest for id in ids]):
+            if id in rest:
+                del rest[id]
+                yield id, edges_in(id.kind, pieces)
+        yield from held_bodies(archive.objects, list(rest))
 
     with git.asking() as ask, Walk(stage.scratch, read, archive.catalog.closed) as walk:
         walk.run(heads)
+        if relied:
+            _refuse(relied.intersection(id.digest for id in walk.reached()))
         absent = {id.digest for id, _ in walk.absent()}
         for batch in batched(walk.contents(), _BATCH):
             rowless = archive.catalog.missing_contents(batch)
@@ -137,21 +170,6 @@ def _by_walking(archive: Archive, stage: Stage, heads: list[ObjectId], reached: 
             present = [digest for digest in batch if digest in rowless and digest not in nowhere]
             reached.writelines(b"%s\n" % digest.hex().encode() for digest in present)
     return absent
-
-
-def _held(archive: Archive, ids: list[ObjectId]) -> dict[ObjectId, bytes]:
-    """As much of the held ones among ``ids`` as tells their edges."""
-    try:
-        return archive.objects.read(ids)
-    except TooLarge:
-        there = set(ids) - archive.objects.missing(ids)
-        return {id: _edges_in(id.kind, archive.objects.stream(id)) for id in there}
-
-
-def _edges_in(kind: Kind, chunks: Iterator[bytes]) -> bytes:
-    """As much of a body as tells its edges: a message may be of any size."""
-    head = None if kind is Kind.DIRECTORY else headers_of(chunks)
-    return b"".join(chunks) if head is None else head
 
 
 def _excuse(archive: Archive, stage: Stage, absent: set[bytes], gaps: list[Gap]) -> None:

@@ -23,6 +23,7 @@
         ├── Unavailable          the origin does not answer, or answers nonsense          (visit ``failed``)
         ├── LimitExceeded        the origin is larger than the limits allow               (visit ``failed``)
         └── Incomplete           objects are missing that the snapshot needs              (visit ``failed``)
+            └── HeldDamaged      it needs one that is held damaged, and no good copy came (visited once more)
 
 ``NotHeld`` and ``Unreachable`` are different answers down to the status code: the first is knowledge, the second
 is the lack of it.
@@ -72,7 +73,11 @@ class TooLarge(SwhkitError):
 
 
 class Corrupt(SwhkitError):
-    """Held bytes do not hash to their id, or a container of them is damaged."""
+    """Held bytes do not hash to their id, or a container of them is damaged: ``file``, where that is known."""
+
+    def __init__(self, text: str = "", file: str | None = None) -> None:
+        super().__init__(text)
+        self.file = file
 
 
 class Collision(Corrupt):
@@ -122,3 +127,8 @@ class LimitExceeded(VisitError):
 
 class Incomplete(VisitError):
     """Objects that the snapshot needs are neither staged nor held (the visit becomes ``failed``)."""
+
+
+class HeldDamaged(Incomplete):
+    """The snapshot needs an object that is held damaged, and no good copy of it came: the visit is made once more, and
+    then brings everything."""

@@ -121,7 +121,8 @@ class VisitContext(msgspec.Struct, frozen=True, kw_only=True):
     ``closed`` gives those of the given tips whose whole graph is known to be held: only they may be told to a
     server as haves (held is not closed). ``likely_tips`` gives up to n closed tips of origins that may be relatives.
     ``held_objects`` is a git ``objects`` folder with everything the archive holds, to be used as a git alternate,
-    or None when the object store has none (then nothing may be told as had). ``scratch`` is an empty folder on the
+    or None when the object store has none (then nothing may be told as had). ``anew``: part of what is held of this origin
+    is damaged, so bring all of it, whatever is held. ``scratch`` is an empty folder on the
     stage's file system that vanishes with the visit. ``runner`` starts children, ``network`` judges addresses.
     """
 
@@ -141,6 +142,7 @@ class VisitContext(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     log: logging.Logger
     progress: Progress
+    anew: bool = False
 
 
 #: What ``Loader.load`` returns: items in any order, one ``Snapshot`` last, and perhaps an ``Outcome``.

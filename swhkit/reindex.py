@@ -2,25 +2,27 @@
 
 For an archive whose catalog lost rows, or has wrong ones, or whose object store lost objects. Origins and visits cannot
 be derived: a catalog without them comes from a copy. Rows whose bytes are not held are removed, and tips whose graph is
-not whole are no longer trusted as closed, so that the next visits of their origins fetch again what is lost.
+not whole are no longer trusted as closed, so that the next visits of their origins fetch again what is lost. What is
+damaged is remembered (``damage``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from swhkit import manifest
-from swhkit.affected import lost_below, tell_missing, tell_rows, tolerant_read
+from swhkit import damage, manifest
+from swhkit.affected import distrust, lost_below, origins_of, tell_missing, tell_rows, tolerant_read
 from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.errors import Corrupt
 from swhkit.files import locked
 from swhkit.model import ContentRow, PersonRow
-from swhkit.storage import COUNTERS, CatalogReader, Finding
+from swhkit.storage import COUNTERS, CatalogReader, Finding, Mendable
 from swhkit.swhid import Kind, ObjectId
 
 _BATCH = 1_000
@@ -61,8 +63,11 @@ def reindex(archive: Archive, scratch: Path, tell: Tell = lambda _phase, _more: 
         work.mend()
         work.make_rows()
     work.mend()
+    if work.damaged and isinstance(archive.objects, Mendable) and archive.objects.mend():
+        work.make_rows()
+    distrusted = work.distrust_damaged()
     removed = work.remove_unheld()
-    distrusted = work.distrust_tips()
+    distrusted += work.distrust_tips()
     work.recount()
     return Reindexed(
         added=work.added,
@@ -107,10 +112,13 @@ class _Reindex:
         self.objects, self.catalog, self.root = archive.writer()
         self.archive, self.scratch, self.tell = archive, scratch, tell
         self.read = tolerant_read(archive)
+        self.unread: set[bytes] = set()
         self.added = self.corrected = self.removed = self.persons = self.damaged = 0
 
     def make_rows(self) -> None:
         """Read every object: a row for each content, the persons of each revision and release."""
+        self.damaged = 0
+        self.unread.clear()
         for batch in batched(self._scrubbed(), _BATCH):
             self._make_contents([row for row in batch if isinstance(row, ContentRow)])
             self._make_persons([id for id in batch if isinstance(id, ObjectId)])
@@ -148,6 +156,15 @@ class _Reindex:
                 self.tell("walking", len(batch))
         return distrusted
 
+    def distrust_damaged(self) -> int:
+        """Remember what is damaged; the origins that have it are no longer trusted. Returns of how many snapshots."""
+        damage.remember(self.archive, self.unread)
+        ids = [ObjectId(Kind.CONTENT, digest) for digest in sorted(self.unread)]  # whatever their kinds are
+        with suppress(Corrupt):
+            found = origins_of(self.archive, ids, self.scratch)
+            return distrust(self.archive, set().union(*found.values()))
+        return 0
+
     def recount(self) -> None:
         """Set the counters to what is there, unless damage keeps that from being told."""
         self.root.mkdir(parents=True, exist_ok=True)
@@ -171,6 +188,8 @@ class _Reindex:
         for item in self.objects.scrub():
             if isinstance(item, Finding):
                 self.damaged += 1
+                if digest := item.object.digest if item.object else damage.named_in(item.problem):
+                    self.unread.add(digest)
             elif item.hashes is not None:
                 yield ContentRow.of(item.hashes)
             elif item.id.kind in (Kind.REVISION, Kind.RELEASE):
@@ -185,7 +204,7 @@ class _Reindex:
         self.added += self.catalog.add(rows).content - len(wrong)
 
     def _make_persons(self, ids: list[ObjectId]) -> None:
-        names = {name for id, body in self.read(ids).items() for name in manifest.fullnames(id.kind, body)}
+        names = {name for id, body in self.read(ids) for name in manifest.fullnames(id.kind, body)}
         self.persons += self.catalog.add(PersonRow(name) for name in sorted(names)).person
 
     def _readable(self, snapshot: bytes) -> bool:

@@ -8,7 +8,7 @@ that the heads reach, minus the rows the catalog has; so bytes that a crash left
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -45,13 +45,15 @@ def seal(
     verdict: Verdict,
     *,
     known_tips: Iterable[ObjectId] = (),
+    damaged: Collection[bytes] = (),
     max_content_size: int | None = None,
     tell: Tell = lambda _phase, _more: None,
 ) -> Sealed:
     """Seal ``stage``, whose items are all in ``intake`` (finished).
 
-    ``known_tips`` are closed tips the loader was told of: what it did not fetch lies below them. Raises
-    ``Incomplete`` when the snapshot needs an object that is neither staged nor held nor excused.
+    ``known_tips`` are closed tips the loader was told of: what it did not fetch lies below them. ``damaged`` objects
+    are held and cannot be read. Raises ``Incomplete`` when the snapshot needs an object that is neither staged nor held
+    nor excused, ``HeldDamaged`` when it needs a damaged one that was not staged.
     """
     stage.git()
     tell("checking", 0)
@@ -62,7 +64,7 @@ def seal(
     with ThreadPoolExecutor(1, "inventory") as pool:  # git lists what there is while git walks what is needed
         listing = pool.submit(inventory.take, archive, stage, over)
         try:
-            prove(archive, stage, verdict.snapshot, intake.gaps, known_tips)
+            prove(archive, stage, verdict.snapshot, intake.gaps, known_tips, damaged)
             listing.result()
         finally:  # an interrupted visit does not wait for the rest of ten million objects
             over.set()

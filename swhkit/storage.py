@@ -190,6 +190,14 @@ class GitDirectory(Protocol):
         """Absolute path of the bare git directory."""
 
 
+@runtime_checkable
+class Mendable(Protocol):
+    """Optional power of an object store, found by ``isinstance``: one whose ids can be damaged while bytes are whole."""
+
+    def mend(self) -> int:
+        """Put bytes that are whole back under their own ids. Returns how many objects were kept under wrong ones."""
+
+
 class BranchPage(msgspec.Struct, frozen=True):
     """Part of a snapshot in byte order of the names; ``next_branch`` is the first name of the next page, or None."""
 

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from swhkit import manifest
+from swhkit import damage, manifest
 from swhkit.affected import tell_missing
 from swhkit.archive import Archive
-from swhkit.errors import Corrupt, NotFound, NotHeld, SwhkitError, VisitError
+from swhkit.errors import Corrupt, HeldDamaged, NotFound, NotHeld, SwhkitError, VisitError
 from swhkit.intake import Intake
 from swhkit.model import LoadStatus, Outcome, Snapshot, Visit, VisitStatus
 from swhkit.net import Network
@@ -84,7 +84,9 @@ def run(
     progress: Progress = no_progress,
     date: datetime.datetime | None = None,
 ) -> Report:
-    """Visit ``url`` once. Never raises for what the origin does: that is in the report.
+    """Visit ``url`` once; a second time if it turns out to rely on what is held damaged.
+
+    Never raises for what the origin does: that is in the report.
 
     The form of ``url`` is judged before anything is written; its addresses belong to the visit.
 
@@ -98,7 +100,14 @@ def run(
     try:
         recover(archive)
         with origin_lock(root, origin_of(url), visit_type):
-            return _Run(archive, url, visit_type, network, limits, progress).run(loader, date)
+            one = _Run(archive, url, visit_type, network, limits, progress)
+            report = one.run(loader, date)
+            if one.relied:  # what it was to bring is here, and damaged
+                _LOG.warning("%s is visited once more, to bring all of it: %s", report.origin, report.error)
+                report = _Run(archive, url, visit_type, network, limits, progress, anew=True).run(
+                    loader, date
+                )
+            return report
     except OSError as error:
         text = f"{without_secrets(origin_of(url))} was not visited: {error.strerror or error}"
         raise OSError(error.errno, text, error.filename or str(root)) from error
@@ -118,6 +127,7 @@ class _Run:
         network: Network,
         limits: Limits,
         progress: Progress,
+        anew: bool = False,
     ) -> None:
         self.archive, self.url, self.visit_type = archive, url, visit_type
         self.origin = origin_of(url)
@@ -125,6 +135,7 @@ class _Run:
         self.objects, self.catalog, self.root = archive.writer()
         self.started = time.monotonic()
         self.told: set[ObjectId] = set()
+        self.anew, self.relied = anew, False
 
     def run(self, loader: Loader, date: datetime.datetime | None) -> Report:
         opened = date or datetime.datetime.now(datetime.UTC)
@@ -144,6 +155,7 @@ class _Run:
         except NotFound as error:
             return self._fail(stage, visit, VisitStatus.NOT_FOUND, LoadStatus.UNEVENTFUL, str(error))
         except SwhkitError as error:
+            self.relied = isinstance(error, HeldDamaged) and not self.anew
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, self._placed(str(error)))
         except OSError as error:
             reason = f"{self._told(error)} ({self.origin})"
@@ -183,6 +195,8 @@ class _Run:
         Where something below the last complete snapshot turned out to be lost or damaged, nothing counts as held: a good
         copy of each object comes. Incomplete snapshots cannot turn out so: what they have is read.
         """
+        if self.anew:
+            return set
         if before is None or previous is None:
             return self._lacking
         if previous.status is not VisitStatus.FULL:
@@ -224,7 +238,8 @@ class _Run:
             intake.finish(stage.git)
             sealed = seal(
                 self.archive, stage, intake, verdict,
-                known_tips=self.told, max_content_size=self.limits.max_content_size, tell=self._teller(),
+                known_tips=self.told, damaged=damage.known(self.archive),
+                max_content_size=self.limits.max_content_size, tell=self._teller(),
             )  # fmt: skip
             self.progress("publishing")
             try:
@@ -317,6 +332,7 @@ class _Run:
             previous=before,
             previous_visit=previous,
             missing=self._missing(before, previous),
+            anew=self.anew,
             read=self.archive.read,
             closed=self._remembering(self.catalog.closed),
             likely_tips=lambda limit: list(self._remember(self.catalog.likely_tips(self.origin, limit))),

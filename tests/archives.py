@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 
 from swhkit import manifest
 from swhkit.archive import Archive
-from swhkit.closure import Walk
+from swhkit.closure import Walk, held_bodies
 from swhkit.net import Network
 from swhkit.plugin import Provider
 from swhkit.swhid import Kind, ObjectId
@@ -53,7 +54,7 @@ def unheld(archive: Archive, snapshot: bytes, scratch: Path) -> set[str]:
     known = archive.catalog.snapshot(snapshot)
     assert known is not None, f"snapshot {snapshot.hex()} is not known"
     scratch.mkdir(exist_ok=True)
-    with Walk(scratch, archive.read) as walk:
+    with Walk(scratch, partial(held_bodies, archive.objects)) as walk:
         walk.run(id for id in manifest.edges_of_snapshot(known) if id.kind is not Kind.SNAPSHOT)
         contents = archive.missing(ObjectId(Kind.CONTENT, digest) for digest in walk.contents())
         return {str(id) for id, _ in walk.absent()} | {str(id) for id in contents}

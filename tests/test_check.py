@@ -36,6 +36,7 @@ from swhkit.errors import Corrupt
 from swhkit.hashes import hash_content
 from swhkit.model import Branch, BranchType, Chunks, Content, Directory, Entry, Gap, Skipped, Snapshot
 from swhkit.plugin import Limits
+from swhkit.reindex import reindex
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId, parse_core
 
 ON_DISK = ("filesystem", "sqlite")
@@ -118,6 +119,7 @@ def test_a_flipped_byte_in_a_pack(place: Path, url: str, tmp_path: Path, of: Kin
         "body = NULL",
         "length = length + 1",
         "length = -1",
+        "length = 'x'",
         "codec = 9",
         "codec = 2",
     ],
@@ -133,6 +135,31 @@ def test_a_damaged_row_of_an_sqlite_object_store(
     assert problem.file == str(file)
     assert "restore" in problem.next_step
     assert fingerprints(place, "catalog.sqlite") == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "digest = substr(digest, 1, 19)", "digest = 'x'", "digest = x'11' || substr(digest, 2)", "kind = 9",
+        "kind = x'00'", "kind = kind % 4 + 1",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("of", GIT_KINDS)
+def test_a_row_of_an_sqlite_object_store_under_another_id(
+    masters: dict[str, Path], tmp_path: Path, of: Kind, damage: str
+) -> None:
+    """It is found, and what is no id at all keeps nobody from the others; ``reindex`` puts the bytes where they belong."""
+    place = Path(shutil.copytree(masters["sqlite"], tmp_path / "archive"))
+    id, file = some_object("sqlite", place, of), place / "objects.sqlite"
+    sql(file, f"UPDATE object SET {damage} WHERE digest = ?", id.digest)
+    problems = checked("sqlite", place, tmp_path / "s").problems
+    assert any(problem.file == str(file) for problem in problems)
+    with archive("sqlite", place) as target:
+        assert id not in target.objects.scan(limit=1000)
+        assert target.objects.missing([id]) == {id}
+        reindex(target, tmp_path)
+        assert target.objects.read([id]).keys() == {id}
+    assert checked("sqlite", place, tmp_path / "t").problems == []
 
 
 @pytest.mark.parametrize("of", GIT_KINDS)
@@ -415,6 +442,26 @@ def test_gaps_and_skipped_contents_are_no_findings(kind: str, tmp_path: Path) ->
         assert check(target, tmp_path, full=True).problems == []
 
 
+def test_a_damaged_gap_hides_nothing_below_other_snapshots(tmp_path: Path) -> None:
+    place = tmp_path / "a"
+    with archive("sqlite", place) as target:
+        for number in range(4):
+            items, snapshot = history(b"%d" % number, parents=(b"\x11" * 20,))
+            gap = Gap("it is shallow", Kind.REVISION, b"\x11" * 20, manifest.object_id(items[2]).digest)  # type: ignore[arg-type]
+            visit.run(target, Yields(*items, gap, snapshot), f"file:///{number}", "git", network=shell())
+        directories = [id for id in target.objects.scan(limit=100) if id.kind is Kind.DIRECTORY]
+        target.writer()[0].remove(directories)
+        first = target.catalog.snapshots()[0]
+        (hit,) = target.catalog.visits_of_snapshot(first)
+    number = int(hit.origin[-1]) + 1
+    sql(place / "catalog.sqlite", "UPDATE gap SET reason = 'else' WHERE visit = ?", number)
+    problems = checked("sqlite", place, tmp_path / "s").problems
+    below = {p.object for p in problems if p.object in {str(id) for id in directories}}
+    assert len(below) == 3
+    (unreadable,) = [p for p in problems if p.object == f"swh:1:snp:{first.hex()}"]
+    assert unreadable.file == str(place / "catalog.sqlite")
+
+
 def branch_to(directory: Directory) -> Branch:
     return Branch(BranchType.DIRECTORY, manifest.object_id(directory).digest)
 
@@ -551,6 +598,23 @@ def test_many_findings_are_counted_not_listed(
     verdict = checked("filesystem", place, tmp_path / "s")
     ((rows,),) = sql(place / "catalog.sqlite", "SELECT count(*) FROM content")
     assert (len(verdict.problems), verdict.more) == (10, rows - 10)  # type: ignore[operator]
+
+
+def test_what_lies_below_a_damaged_object_may_be_of_each_origin_that_has_it(tmp_path: Path) -> None:
+    """Nothing tells any more what is below: the origins with that hole are named, those without are not."""
+    with archive("memory", tmp_path / "a") as target:
+        items, snapshot = history()
+        visit.run(target, Yields(*items, snapshot), URL, "git", network=shell())
+        others, other = history(b"other\n", message=b"o")
+        visit.run(target, Yields(*others, other), "file:///b", "git", network=shell())
+        shallow, cut = history(b"cut\n", parents=(b"\x11" * 20,))
+        gap = Gap("it is shallow", Kind.REVISION, b"\x11" * 20, manifest.object_id(shallow[2]).digest)  # type: ignore[arg-type]
+        visit.run(target, Yields(*shallow, gap, cut), "file:///c", "git", network=shell())
+        id = ObjectId(Kind.CONTENT, hash_content(b"hello\n").sha1_git)
+        directory = manifest.object_id(items[1])  # type: ignore[arg-type]
+        target.writer()[0].remove([id, directory])
+        problems = check(target, tmp_path, full=True).problems
+        assert (named(problems, id).origins, named(problems, directory).origins) == ([URL], [URL])
 
 
 def test_an_object_of_several_origins_names_them_all(url: str, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ LAYERS = [
     "unpack",
     "storage requests",
     "archive",
-    "stage query check digests closure completeness intake seal publish affected reindex inventory",
+    "stage query check digests closure completeness intake seal publish affected damage reindex inventory",
     "plugin",
     "hookspecs",
     "registry",

@@ -21,7 +21,7 @@ from swhkit_git.loader import make
 from swhkit_sqlite.catalog import sums
 
 #: Files that anybody who opens an archive may touch.
-_BY_THE_WAY = ("-wal", "-shm", ".lock", "mutex", "check.json")
+_BY_THE_WAY = ("-wal", "-shm", ".lock", "mutex", "check.json", "damaged.json")
 
 
 def small_repository(folder: Path) -> str:

@@ -33,6 +33,7 @@ from swhkit.swhid import ObjectId
 from swhkit_filesystem.bulk import each
 from swhkit_filesystem.folder import Folder
 from swhkit_filesystem.gate import Shelf, unpaired
+from swhkit_filesystem.hopeless import Hopeless
 from swhkit_filesystem.reading import Reader
 from swhkit_filesystem.tables import Table
 
@@ -166,7 +167,8 @@ def _compare(reader: Reader, shelf: Shelf, earlier: Sequence[Table], table: Tabl
             order = sorted(
                 (table.offset(position), digest) for position, digest in _positions(table, overlap)
             )
-            equal = _compare_bodies(git, incoming, [digest for _, digest in order])
+            hopeless = Hopeless(held.tables if isinstance(held, Shelf) else [held])
+            equal = _compare_bodies(git, incoming, [digest for _, digest in order], hopeless)
             common += len(equal)
             share -= equal
     return common
@@ -179,11 +181,11 @@ def _positions(table: Table, digests: Iterable[bytes]) -> Iterator[tuple[int, by
             yield position, digest
 
 
-def _compare_bodies(held: Git, incoming: Git, order: Sequence[bytes]) -> set[bytes]:
+def _compare_bodies(held: Git, incoming: Git, order: Sequence[bytes], hopeless: Hopeless) -> set[bytes]:
     """The ids whose bodies are equal on both sides; what cannot be read on the held side is left out."""
     equal = set()
     for (digest, ours), (_, theirs) in zip(
-        each(held, order, fingerprint), each(incoming, order, fingerprint), strict=True
+        each(held, order, fingerprint, hopeless), each(incoming, order, fingerprint), strict=True
     ):
         if theirs is None:
             raise Corrupt(f"the pack that comes has an unreadable object {digest.hex()}")

@@ -22,6 +22,7 @@ from swhkit.storage import READ_LIMIT
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId
 from swhkit_filesystem.bulk import each
 from swhkit_filesystem.gate import Gate, Shelf
+from swhkit_filesystem.hopeless import Hopeless
 from swhkit_filesystem.tables import all_digests
 
 #: From so many objects on a child is quicker than libgit2 (bodies; kind and size alone).
@@ -97,7 +98,10 @@ class Reader:
         if lost:
             shelf, lost = self._held(lost)
             found |= self.readable_headers(shelf, lost)
+        hopeless = Hopeless(shelf.tables)
         for digest in lost - found.keys():
+            if hopeless(digest):
+                self._complain(shelf, {digest})
             again = self._check(self.git(shelf, careful=True), [digest])
             self._complain(shelf, {digest} - again.keys())
             found |= again
@@ -174,7 +178,7 @@ class Reader:
         self, shelf: Shelf, order: Sequence[bytes], wanted: Set[ObjectId]
     ) -> Iterator[tuple[ObjectId, bytes]]:
         if len(order) > _MANY_BODIES:
-            pairs = each(self.git(shelf), order, _taker(wanted))
+            pairs = each(self.git(shelf), order, _taker(wanted), Hopeless(shelf.tables))
         else:
             pairs = ((digest, self._single(shelf, digest, wanted)) for digest in order)
         for digest, one in pairs:
@@ -194,7 +198,7 @@ class Reader:
         if id in wanted and header[1] > READ_LIMIT:
             return id, None
         if header[1] > _LARGE:
-            ((_, one),) = each(self.git(shelf), [digest], _taker(wanted))
+            ((_, one),) = each(self.git(shelf), [digest], _taker(wanted), Hopeless(shelf.tables))
             return one
         try:
             kind, body = self._libgit2(shelf).read(pygit2.Oid(raw=digest))
@@ -208,7 +212,10 @@ class Reader:
         shelf, held = self._held({digest})
         if not held:
             return None
-        ((_, one),) = each(self.git(shelf, careful=True), [digest], _taker(wanted))
+        hopeless = Hopeless(shelf.tables)
+        one = None
+        if not hopeless(digest):
+            ((_, one),) = each(self.git(shelf, careful=True), [digest], _taker(wanted), hopeless)
         if one is None:
             self._complain(shelf, {digest})
         return one

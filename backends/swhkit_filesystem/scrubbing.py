@@ -24,6 +24,7 @@ from swhkit.storage import Finding, Scrubbed
 from swhkit.swhid import Kind, ObjectId
 from swhkit_filesystem.bulk import each
 from swhkit_filesystem.gate import Gate, Shelf
+from swhkit_filesystem.hopeless import Hopeless
 from swhkit_filesystem.reading import Reader
 from swhkit_filesystem.tables import Table
 
@@ -130,7 +131,7 @@ def _share(
 ) -> list[Scrubbed | Finding]:
     done: list[Scrubbed | Finding] = []
     damaged: list[bytes] = []
-    results = each(git, [digest for _, digest in share], _digest)
+    results = each(git, [digest for _, digest in share], _digest, Hopeless((table,)))
     for (offset, digest), (_, result) in zip(share, results, strict=True):
         if stop.is_set():
             break

@@ -94,6 +94,11 @@ class Table:
             raise Corrupt(f"{self.idx} points outside itself")
         return int(struct.unpack_from(">Q", self._data, at)[0])
 
+    def crc(self, position: int) -> int:
+        """The CRC-32 of the packed bytes of the object at a position."""
+        value: int = struct.unpack_from(">I", self._data, _NAMES + self.count * 20 + position * 4)[0]
+        return value
+
     def in_pack_order(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """(offset, id) of all objects at offsets above ``after``, ascending, in bounded memory."""
         for low, high in self._windows(after):

@@ -65,9 +65,9 @@ def pieces_of(db: Database, row: int) -> Iterator[bytes]:
     if found is None:
         raise NotHeld("the object was removed while it was read")
     codec, stored, length = found
-    if codec == CHUNKED:
+    if codec == CHUNKED and isinstance(length, int):
         yield from _chunks(db, row, length)
-    elif not isinstance(stored, bytes) or not 0 <= length <= WHOLE:
+    elif not isinstance(stored, bytes) or not isinstance(length, int) or not 0 <= length <= WHOLE:
         raise Damaged("a row has no body")
     else:
         body = memoryview(decompress(codec, stored, length))
@@ -84,7 +84,7 @@ def _chunks(db: Database, row: int, length: int) -> Iterator[bytes]:
         if found is None:
             raise Damaged(f"piece {seq} of a large body has gone")
         codec, stored, size = found
-        if not 0 <= size <= PIECE:
+        if not isinstance(size, int) or not isinstance(stored, bytes) or not 0 <= size <= PIECE:
             raise Damaged(f"piece {seq} of a large body has the length {size}")
         yield decompress(codec, stored, size)
 

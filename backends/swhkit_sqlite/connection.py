@@ -25,6 +25,8 @@ from swhkit_sqlite.errors import translated
 BUSY_SECONDS = 60.0
 _READER_CACHE = 8 << 20
 _WAL_LIMIT = 64 << 20
+#: Up to this size (bytes) comparing indexes with tables is a matter of a second.
+_SMALL = 64 << 20
 _VACUUM_PAGES = 5_000
 _PARTS = (
     "SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
@@ -247,10 +249,12 @@ class Database:
 
     def problems(self, full: bool = False) -> Iterator[str]:
         """What SQLite's own check of structure finds (``quick_check``, then references between tables), and which
-        tables are not those we made. ``full``: indexes are compared with their tables too."""
+        tables are not those we made. ``full``: indexes are compared with their tables too, which takes a look-up for
+        each row and index; in small files that is always done."""
         self._here()
         with translated(self.path), self._once() as connection:
-            for (line,) in connection.execute(f"PRAGMA {'integrity' if full else 'quick'}_check"):
+            compared = full or self.size() <= _SMALL
+            for (line,) in connection.execute(f"PRAGMA {'integrity' if compared else 'quick'}_check"):
                 if line != "ok":
                     yield str(line)
             yield from self._strange_schema(connection)

@@ -74,7 +74,8 @@ def _translate(error: sqlite3.Error, path: Path) -> Exception:
 def _damaged(path: Path, what: str) -> Corrupt:
     return Corrupt(
         f"{path} is damaged ({what}): stop writing to it, keep a copy, then restore a backup or save what can be "
-        "read (docs/operations.md)"
+        "read (docs/operations.md)",
+        str(path),
     )
 
 

@@ -118,11 +118,12 @@ class Intake:
     def _held_pieces(self, row: int) -> Iterator[bytes]:
         """The held body as this transaction sees it."""
         connection = self._begin()
-        codec, stored, length = connection.execute(
-            "SELECT codec, body, length FROM object WHERE id = ?", (row,)
-        ).fetchone()
+        found = connection.execute("SELECT codec, body, length FROM object WHERE id = ?", (row,)).fetchone()
+        if found is None:
+            raise Damaged("an index names a row that is not there")
+        codec, stored, length = found
         if codec != CHUNKED:
-            if not isinstance(stored, bytes) or not 0 <= length <= WHOLE:
+            if not isinstance(stored, bytes) or not isinstance(length, int) or not 0 <= length <= WHOLE:
                 raise Damaged("a row has no body")
             yield decompress(codec, stored, length)
             return
@@ -159,7 +160,8 @@ class Intake:
     def _held_sha256(self, id: ObjectId) -> bytes | None:
         """The SHA-256 of the held body; None if there is none. A damaged one makes way for the one that comes."""
         for _, row in self._known({id: b""}):
-            (length,) = self._begin().execute("SELECT length FROM object WHERE id = ?", (row,)).fetchone()
+            sql = "SELECT iif(typeof(length) = 'integer', length, -1) FROM object WHERE id = ?"
+            (length,) = self._begin().execute(sql, (row,)).fetchone() or (-1,)
             git, content = hashlib.sha1(git_header(id.kind.git, length)), hashlib.sha256()
             try:
                 for piece in self._held_pieces(row):

@@ -6,6 +6,7 @@ ways. Positions of a scrub are row numbers.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from swhkit.errors import Corrupt, InvalidInput, NotHeld, TooLarge
-from swhkit.hashes import Hasher, git_digest
+from swhkit.hashes import Hasher, git_digest, git_header
 from swhkit.model import ByteSource, Chunks, Pack
 from swhkit.pack import pack_checksum_ok, walk
 from swhkit.process import Runner
@@ -28,6 +29,13 @@ from swhkit_sqlite.intake import Intake
 _PAGE = 256
 #: ``adopt`` commits whenever so many bytes of bodies have come.
 _TRANSACTION_BYTES = 64 << 20
+#: A damaged row may have anything in any column.
+_WELL_FORMED = "typeof(digest) = 'blob' AND length(digest) = 20 AND kind IN (1, 2, 3, 4)"
+_KIND = "iif(typeof(kind) = 'integer', kind, 0)"
+_DIGEST = "iif(typeof(digest) = 'blob' AND length(digest) = 20, digest, NULL)"
+_LENGTH = "iif(typeof(length) = 'integer', length, -1)"
+#: An id with so many right bytes of its 20 is a damaged one, not one of other bytes.
+_MOSTLY = 16
 _NEXT_STEP = "restore the file from a copy; until then the object is not served"
 
 
@@ -71,7 +79,7 @@ class SqliteObjects:
 
     def scan(self, after: ObjectId | None = None, limit: int = 1000) -> list[ObjectId]:
         """As the contract."""
-        sql = "SELECT kind, digest FROM object WHERE digest > ? ORDER BY digest LIMIT ?"
+        sql = f"SELECT kind, digest FROM object WHERE digest > ? AND {_WELL_FORMED} ORDER BY digest LIMIT ?"
         with self._db.reading() as connection:
             rows = connection.execute(sql, (after.digest if after else b"", max(limit, 0))).fetchall()
         return [ObjectId(KINDS[kind], digest) for kind, digest in rows]
@@ -128,6 +136,37 @@ class SqliteObjects:
                 yield from (result for result in pool.map(self._scrub_one, rows) if result is not None)
                 after = rows[-1][0]
 
+    def mend(self) -> int:
+        """As ``Mendable``; one transaction. Bytes that are whole tell which id they belong to."""
+        with self._db.writing() as connection:
+            connection.execute("REINDEX")
+        mended = after = 0
+        while rows := self._page(after):
+            strange = [row for row in rows if isinstance(self._scrub_one(row), Finding)]
+            mended += sum(self._mend_row(number, kind, digest) for number, kind, digest, _ in strange)
+            after = rows[-1][0]
+        return mended
+
+    def _mend_row(self, number: int, kind: int, digest: bytes | None) -> bool:
+        """Give a row the id its bytes have; or remove it, if they are held there. False if nobody can read them, or
+        the two ids have little in common: then it is the bytes that changed."""
+        try:
+            body = b"".join(pieces_of(self._db, number))
+        except (Damaged, Corrupt, NotHeld):
+            return False
+        found = {other: git_digest(KINDS[other].git, body) for other in KINDS}
+        kind = next((other for other in found if found[other] == digest), kind)
+        if kind not in found or (digest is not None and _common(digest, found[kind]) < _MOSTLY):
+            return False
+        with self._db.writing() as connection:
+            done = connection.execute(
+                "UPDATE OR IGNORE object SET kind = ?, digest = ?, length = ? WHERE id = ?",
+                (kind, found[kind], len(body), number),
+            )
+            if not done.rowcount:
+                connection.execute("DELETE FROM object WHERE id = ?", (number,))
+        return True
+
     def close(self) -> None:
         """As the contract."""
         self._db.close()
@@ -136,7 +175,8 @@ class SqliteObjects:
         """(id, row number, length) of those that are held; at most one group of ids."""
         keys = [(id.digest, NUMBERS[id.kind]) for id in ids if id.kind in NUMBERS]
         sql = (
-            f"WITH k(digest, kind) AS ({values(len(keys), 2)}) SELECT o.kind, o.digest, o.id, o.length "
+            f"WITH k(digest, kind) AS ({values(len(keys), 2)}) "
+            f"SELECT o.kind, o.digest, o.id, {_LENGTH} "
             "FROM k CROSS JOIN object o ON o.digest = k.digest AND o.kind = k.kind"
         )
         with self._db.reading() as connection:
@@ -154,15 +194,19 @@ class SqliteObjects:
                     break
         return intake.report() if taken else None
 
-    def _page(self, after: int) -> list[tuple[int, int, bytes, int]]:
-        sql = "SELECT id, kind, digest, length FROM object WHERE id > ? ORDER BY id LIMIT ?"
+    def _page(self, after: int) -> list[tuple[int, int, bytes | None, int]]:
+        sql = f"SELECT id, {_KIND}, {_DIGEST}, {_LENGTH} FROM object WHERE id > ? ORDER BY id LIMIT ?"
         with self._db.reading() as connection:
             return connection.execute(sql, (after, _PAGE)).fetchall()
 
-    def _scrub_one(self, row: tuple[int, int, bytes, int]) -> Scrubbed | Finding | None:
+    def _scrub_one(self, row: tuple[int, int, bytes | None, int]) -> Scrubbed | Finding | None:
         """Hash one object; None if it was removed meanwhile."""
         number, kind, digest, length = row
-        id = ObjectId(KINDS.get(kind, Kind.CONTENT), digest)
+        if kind not in KINDS or digest is None:
+            return Finding(
+                f"row {number} of object is none of an object", _NEXT_STEP, file=str(self._db.path)
+            )
+        id = ObjectId(KINDS[kind], digest)
         try:
             if id.kind is Kind.CONTENT:
                 hasher = Hasher(length)
@@ -175,8 +219,11 @@ class SqliteObjects:
                     if sound
                     else self._finding(id, "do not hash to it")
                 )
-            body = b"".join(pieces_of(self._db, number))
-            sound = len(body) == length and git_digest(id.kind.git, body) == digest
+            git, seen = hashlib.sha1(git_header(id.kind.git, length)), 0
+            for piece in pieces_of(self._db, number):
+                git.update(piece)
+                seen += len(piece)
+            sound = seen == length and git.digest() == digest
             return Scrubbed(id, length, str(number)) if sound else self._finding(id, "do not hash to it")
         except NotHeld:
             return None
@@ -201,6 +248,11 @@ def _walked(pack: Pack) -> Iterator[Iterator[tuple[ObjectId, int, Iterator[bytes
         finally:
             if isinstance(objects, Generator):
                 objects.close()
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes are the same at the same place."""
+    return sum(a == b for a, b in zip(one, other, strict=True))
 
 
 def _row_number(position: str | None) -> int:

@@ -8,6 +8,7 @@ one half is had for the next, down to the branches that cannot be sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -94,7 +95,7 @@ class Fetcher:
                 self._lost[named] = words_of(error)
                 part.remove(named)
                 parts += _halves(part) if len(self._lost) > _ONE_BY_ONE else [part] if part else []
-            elif failure is Failure.LACKING and not self._alone:
+            elif not self._alone and (failure is Failure.LACKING or self._blames_held(error)):
                 self._start_again()
                 parts = [list(wanted)]
             elif len(part) == 1:
@@ -164,14 +165,24 @@ class Fetcher:
         for path in self._packs.glob("tmp_*"):
             path.unlink(missing_ok=True)
 
+    def _blames_held(self, error: str) -> bool:
+        """Whether git could not read an object of the archive: it compares what comes with what is there."""
+        held = re.escape(str(self._context.held_objects))
+        return (
+            re.search(rf"^fatal: packed object [0-9a-f]{{40}} \(stored in {held}/", error, re.MULTILINE)
+            is not None
+        )
+
     def _start_again(self) -> None:
         """From here on say that we have nothing, and see nothing of the archive.
 
         Git checks that what came is whole together with what is had; where the archive left something out on
-        purpose (contents that are too large), it is not, though nothing is wrong.
+        purpose (contents that are too large), it is not, though nothing is wrong. Where something of the archive is
+        damaged, a good copy of it comes.
         """
         self._context.log.info(
-            "%s: what came needs more than was said to be had: fetching all", self._address.url
+            "%s: what came needs more than was said to be had, or can be read: fetching all",
+            self._address.url,
         )
         self._folder = self._context.scratch / "fetch-all.git"
         self._known, self._alone = set(), True

@@ -97,6 +97,8 @@ class GitLoader:
         return Git(context.runner.with_(deadline=end), protocols=context.network.git_protocols())
 
     def _had(self, context: VisitContext, address: Address, refs: Refs) -> Had:
+        if context.anew:
+            return Had({}, frozenset(), distrusted=True)
         tips = set(_tips(context))
         closed = set(context.closed(tips))
         if closed != tips and _was_complete(context):
@@ -153,7 +155,7 @@ def _was_complete(context: VisitContext) -> bool:
 
 def _unchanged(context: VisitContext, refs: Refs) -> bool:
     """Whether there is nothing to fetch: the same branches, and the visit before was complete and still is."""
-    if context.previous is None or not _was_complete(context):
+    if context.anew or context.previous is None or not _was_complete(context):
         return False
     tips = set(_tips(context))
     return same_as(refs, context.previous) and context.closed(tips) == tips

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packed_stores import (
@@ -22,10 +23,13 @@ from packed_stores import (
     tables,
 )
 
+from swhkit.affected import tell_missing
 from swhkit.errors import Corrupt
+from swhkit.process import Runner
 from swhkit.storage import Finding, Scrubbed
 from swhkit.swhid import Kind, ObjectId
 from swhkit.testing import samples
+from swhkit_filesystem.hopeless import Hopeless
 from swhkit_filesystem.store import FilesystemStore
 
 HELD = dict([*samples.graph(), *related(60), *samples.contents(30)])
@@ -312,6 +316,76 @@ def test_scrub_goes_on_after_each_of_many_damaged_objects(store: FilesystemStore
     assert {one.object for one in findings} == bad
     assert all(one.file and one.file.endswith(".pack") and one.next_step for one in findings)
     assert {one.id for one in found if isinstance(one, Scrubbed)} == set(HELD) - bad
+
+
+def test_nothing_that_git_reads_is_hopeless(store: FilesystemStore, tmp_path: Path) -> None:
+    """Small and large objects, deltas on deltas; and of those on a damaged one, all that git cannot read, or fewer."""
+    large = [samples.sample(Kind.CONTENT, body) for body in (b"", b"ab" * 2_000_000, os.urandom(3_000_000))]
+    store.adopt(make_packs(tmp_path / "large", large))
+    everything = {one.id for one in large} | set(HELD)
+    hopeless = Hopeless(tables(store))
+    assert not any(hopeless(id.digest) for id in everything)
+    assert not hopeless(samples.UNKNOWN.digest)
+    base = max(related(60), key=lambda one: len(one.body))
+    damage_object(store, base.id)
+    read = {one.id for one in store.scrub() if isinstance(one, Scrubbed)}
+    hopeless = Hopeless(tables(store))
+    assert not any(hopeless(id.digest) for id in read)
+    assert hopeless(base.id.digest)
+
+
+@pytest.mark.parametrize("how", ["zeros", "one byte in every third", "cut"])
+def test_thousands_of_damaged_objects_cost_a_few_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Scrubbing, reading, asking what is there and taking good copies: none starts a child for each damaged object."""
+    many = samples.contents(1_500)
+    store = open_at(tmp_path / "o", True)
+    packs = make_packs(tmp_path / "packs", many)
+    store.adopt(packs)
+    (pack,) = pack_folder(store).glob("*.pack")
+    offsets = list(tables(store)[0].in_pack_order())
+    ends = [offset for offset, _ in offsets[1:]] + [pack.stat().st_size - 20]
+    places = [
+        (start, end, ObjectId(Kind.CONTENT, digest))
+        for (start, digest), end in zip(offsets, ends, strict=True)
+    ]
+    data = bytearray(pack.read_bytes())
+    pack.unlink()  # the files that came are linked
+    if how == "cut":
+        bad = {one.id for one in many}  # git does not open it
+        pack.write_bytes(data[: len(data) // 4])
+    else:
+        hit = places[200:1_300] if how == "zeros" else places[::3]
+        bad = {id for _, _, id in hit}
+        for start, end, _ in hit:
+            data[start:end] = (
+                bytes(end - start) if how == "zeros" else bytes([data[start] ^ 0x08]) + data[start + 1 : end]
+            )
+        pack.write_bytes(data)
+    assert len(bad) >= 500
+    children = 0
+    real = Runner.start
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal children
+        children += 1
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(Runner, "start", counting)
+    found = list(store.scrub())
+    assert {one.id for one in found if isinstance(one, Scrubbed)} == {one.id for one in many} - bad
+    assert sum(isinstance(one, Finding) for one in found) == len(bad)
+    for id in sorted(bad):
+        with pytest.raises(Corrupt):
+            store.read([id])
+    for missing, unclear in tell_missing(store, sorted(bad)):
+        assert (missing, unclear <= bad) == (set(), True)
+    assert children < 200
+    store.adopt(packs)
+    assert store.read([one.id for one in many]) == {one.id: one.body for one in many}
+    assert children < 300
+    store.close()
 
 
 def test_damage_below_deltas_is_found_in_all_that_stand_on_it(store: FilesystemStore) -> None:

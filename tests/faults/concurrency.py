@@ -28,12 +28,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from common import Expected, assert_sound, clean_run, make_store
+from faults.common import Expected, assert_sound, clean_run, make_store
+from faults.readers import Reader, Truth
 from generate import add_revisions, git, repository
 from program import counters, run, start
-from readers import Reader, Truth
 
 WRITERS, READERS = 4, 16
 #: Anonymous memory of the server (bytes).

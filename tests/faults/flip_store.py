@@ -8,8 +8,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,15 @@ from swhkit.model import (  # noqa: E402
     ExtId,
     ExtrinsicMetadata,
     Gap,
+    Item,
     ObjectMetadata,
     Revision,
     Skipped,
     Snapshot,
 )
-from swhkit.storage import FoundOrigin, OriginQuery  # noqa: E402
+from swhkit.storage import FoundOrigin, ObjectReader, OriginQuery  # noqa: E402
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId  # noqa: E402
+from swhkit_sqlite.codec import ZSTD, Damaged, decompress  # noqa: E402
 
 FACTS = "file:///facts/of/all/kinds"
 WHEN = datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.UTC)
@@ -61,13 +64,19 @@ class Master:
     rows: dict[str, Any] = field(default_factory=dict)
 
 
+#: Where objects in one SQLite file lie.
+OBJECTS = "objects.sqlite"
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[Archive]:
-    """The archive of a folder, which must be there; objects in packs, the catalog in SQLite."""
+    """The archive of a folder, which must be there; objects in packs or one SQLite file, the catalog in SQLite."""
     import swhkit_filesystem
     import swhkit_sqlite
 
-    objects = build(swhkit_filesystem.swhkit_object_stores()[0], create=False, path=folder / "objects")
+    packs = (folder / "objects").exists()
+    provider = (swhkit_filesystem if packs else swhkit_sqlite).swhkit_object_stores()[0]
+    objects = build(provider, create=False, path=folder / ("objects" if packs else OBJECTS))
     try:
         catalog = build(swhkit_sqlite.swhkit_catalogs()[0], create=False, path=folder / "catalog.sqlite")
     except BaseException:
@@ -77,8 +86,8 @@ def opened(folder: Path) -> Iterator[Archive]:
         yield target
 
 
-def make_master(folder: Path) -> Master:
-    """A store with two packs, a multi-pack-index, and rows in every table of the catalog."""
+def make_master(folder: Path, objects: str = "filesystem") -> Master:
+    """A store with rows in every table of the catalog; ``objects`` in two packs and a multi-pack-index, or ``sqlite``."""
     urls = [
         f"file://{repository(folder / 'large.git', 24, seed=5)}",
         f"file://{repository(folder / 'small.git', 4, seed=6, branches=1)}",
@@ -86,7 +95,7 @@ def make_master(folder: Path) -> Master:
     place = folder / "archive"
     from archives import archive
 
-    with archive("filesystem", place) as target:
+    with archive(objects, place) as target:
         for url in urls:
             assert load(target, url).status == "full"
         assert load_facts(target).status == "full"
@@ -116,7 +125,7 @@ def load_facts(target: Archive) -> visit.Report:
         target=str(revision), discovery_date=WHEN, authority_type="forge", authority_url="https://forge.example",
         fetcher_name="f", fetcher_version="1", format="json", metadata=b"{}" * 50,
     )  # fmt: skip
-    facts = [
+    facts: list[Item] = [
         Skipped(hash_content(b"left out"), "odd"),
         ExtId("hg-nodeid", 1, b"\x05" * 20, revision.kind, revision.digest),
         ObjectMetadata(revision.kind, revision.digest, "hg", False, {"a": 1}),
@@ -126,12 +135,12 @@ def load_facts(target: Archive) -> visit.Report:
 
 
 def settle(folder: Path) -> None:
-    """All that was written stands in the catalog's file itself."""
-    file = folder / "catalog.sqlite"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for rest in folder.glob("catalog.sqlite-*"):
-        rest.unlink()
+    """All that was written stands in the SQLite files themselves."""
+    for file in folder.glob("*.sqlite"):
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for rest in folder.glob(f"{file.name}-*"):
+            rest.unlink()
 
 
 def dump(file: Path) -> dict[str, Any]:
@@ -140,9 +149,13 @@ def dump(file: Path) -> dict[str, Any]:
         names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         own = [name for name in names if not name.startswith(("sqlite_", "_sqlite_", "origin_text"))]
         rows: dict[str, Any] = {
-            name: sorted(repr(row) for row in connection.execute(f"SELECT * FROM {name} NOT INDEXED"))
+            name: sorted(
+                repr(_opened(row)) for row in connection.execute(f"SELECT * FROM {name} NOT INDEXED")
+            )
             for name in sorted(own)
         }
+        if "origin_text" not in names:
+            return rows
         # of the full-text index, what it says: how FTS5 keeps that is not of rows
         connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, origin_text, instance)")
         try:
@@ -152,6 +165,16 @@ def dump(file: Path) -> dict[str, Any]:
         return rows
 
 
+def _opened(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row with what its compressed bytes hold in their place: not all bits of zstd say something."""
+    cells = list(row)
+    for at, cell in enumerate(row):
+        if isinstance(cell, bytes) and cell[:4] == b"\x28\xb5\x2f\xfd":  # RFC 8878, magic number
+            with suppress(Damaged, TypeError, ValueError):
+                cells[at] = decompress(ZSTD, cell, row[3])  # both tables have the length there
+    return tuple(cells)
+
+
 # -- what is asked of it ---------------------------------------------------------------------------------------------
 
 
@@ -159,39 +182,41 @@ def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[
     """Everything the readers of a store can be asked; the answers can be compared."""
     objects, catalog = target.objects, target.catalog
     for id in master.objects:
-        yield f"read {id}", lambda id=id: objects.read([id]).get(id)
-        yield f"missing {id}", lambda id=id: sorted(map(str, objects.missing([id])))
+        yield from _of_object(objects, id)
     for id in master.objects[::3]:
-        yield f"stream {id}", lambda id=id: b"".join(objects.stream(id))
-        yield f"size {id}", lambda id=id: objects.sizes([id]).get(id)
+        yield f"stream {id}", partial(_streamed, objects, id)
+        yield f"size {id}", partial(objects.sizes, [id])
     yield "read all", lambda: sorted(objects.read(master.objects).items())
     yield "scan", lambda: sorted(objects.scan(limit=100_000))
     contents = [id.digest for id in master.objects if id.kind is Kind.CONTENT]
     for digest in contents:
-        yield f"content {digest.hex()}", lambda d=digest: catalog.contents([d]).get(d)
-        yield f"by digest {digest.hex()}", lambda d=digest: catalog.find_contents("sha1_git", [d])
+        yield f"content {digest.hex()}", partial(catalog.contents, [digest])
+        yield f"by digest {digest.hex()}", partial(catalog.find_contents, "sha1_git", [digest])
     left_out = hash_content(b"left out")
     yield "by sha256", lambda: catalog.find_contents("sha256", [left_out.sha256])
     absent = hash_content(b"left out").sha1_git
     yield "absent content", lambda: catalog.contents([absent]).get(absent)
     urls = [*master.urls, FACTS, f"{FACTS}/gap"]
     for number, url in enumerate(urls, 1):
-        yield f"origin {url}", lambda url=url: catalog.origin(url)
-        yield f"origin {number}", lambda number=number: catalog.origin_by_id(number)
-        yield f"search {url}", lambda url=url: _search(target, url)
-        yield f"visits {url}", lambda url=url: catalog.visits(url)
-        yield f"visit {url}", lambda url=url: catalog.visit(url, 1)
-        yield f"latest {url}", lambda url=url: catalog.latest_visit(url, require_snapshot=True)
-        yield f"history {url}", lambda url=url: catalog.history(url, 1)
-        yield f"gaps {url}", lambda url=url: catalog.gaps(url, 1)
+        yield f"origin {url}", partial(catalog.origin, url)
+        yield f"origin {number}", partial(catalog.origin_by_id, number)
+        yield f"search {url}", partial(_search, target, url)
+        yield f"visits {url}", partial(catalog.visits, url)
+        yield f"visit {url}", partial(catalog.visit, url, 1)
+        yield f"latest {url}", partial(catalog.latest_visit, url, require_snapshot=True)
+        yield f"history {url}", partial(catalog.history, url, 1)
+        yield f"gaps {url}", partial(catalog.gaps, url, 1)
     yield "origins", lambda: catalog.origins()
     yield "snapshots", lambda: catalog.snapshots()
-    for id in _snapshots(target, urls):
-        yield f"snapshot {id.hex()}", lambda id=id: catalog.snapshot(id)
-        yield f"branches {id.hex()}", lambda id=id: catalog.branches(id)
-        yield f"middle {id.hex()}", lambda id=id: catalog.branches(id, b"b2", 50, [BranchType.REVISION])
-        yield f"branch {id.hex()}", lambda id=id: catalog.branch(id, b"b7")
-        yield f"visits of {id.hex()}", lambda id=id: catalog.visits_of_snapshot(id)
+    for snapshot in _snapshots(target, urls):
+        yield f"snapshot {snapshot.hex()}", partial(catalog.snapshot, snapshot)
+        yield f"branches {snapshot.hex()}", partial(catalog.branches, snapshot)
+        yield (
+            f"middle {snapshot.hex()}",
+            partial(catalog.branches, snapshot, b"b2", 50, [BranchType.REVISION]),
+        )
+        yield f"branch {snapshot.hex()}", partial(catalog.branch, snapshot, b"b7")
+        yield f"visits of {snapshot.hex()}", partial(catalog.visits_of_snapshot, snapshot)
     revision = _facts_revision()
     yield "metadata", lambda: catalog.metadata([revision]).get(revision)
     yield "extids", lambda: catalog.extids("hg-nodeid", [b"\x05" * 20])
@@ -199,7 +224,7 @@ def questions(target: Archive, master: Master) -> Iterator[tuple[str, Callable[[
     yield "extrinsic", lambda: catalog.extrinsic_metadata(str(revision))
     yield "authorities", lambda: catalog.authorities(str(revision))
     for number in range(1, 8):
-        yield f"person {number}", lambda number=number: catalog.person(number)
+        yield f"person {number}", partial(catalog.person, number)
     yield "persons", lambda: sorted(catalog.persons([b"C <c@example.org>", b"U1 <u1@example.org>"]).items())
     yield "counters", lambda: sorted(catalog.counters().items())
 
@@ -208,6 +233,15 @@ def _search(target: Archive, url: str) -> list[FoundOrigin]:
     """What a search for a whole URL finds of that very one."""
     page = target.catalog.search_origins(OriginQuery(words=(url,)))
     return [found for found in page.origins if found.origin.url == url]
+
+
+def _of_object(objects: ObjectReader, id: ObjectId) -> Iterator[tuple[str, Callable[[], Any]]]:
+    yield f"read {id}", partial(objects.read, [id])
+    yield f"missing {id}", lambda: sorted(map(str, objects.missing([id])))
+
+
+def _streamed(objects: ObjectReader, id: ObjectId) -> bytes:
+    return b"".join(objects.stream(id))
 
 
 def _facts_revision() -> ObjectId:

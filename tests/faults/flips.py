@@ -26,7 +26,7 @@ for _folder in (TESTS, TESTS.parent, TESTS.parent / "plugins", TESTS.parent / "b
         sys.path.insert(0, str(_folder))
 
 from faults.flip_look import Look, heal, in_child, look  # noqa: E402
-from faults.flip_store import Master, dump, make_master, opened, pages, settle  # noqa: E402
+from faults.flip_store import OBJECTS, Master, dump, make_master, opened, pages, settle  # noqa: E402
 from generate import repository  # noqa: E402
 from upkeep import load  # noqa: E402
 
@@ -104,17 +104,19 @@ class Trial:
     seen: Look
     left: list[dict[str, Any]] | None = None
     unseen: bool = False
+    #: The objects that are really there; a damaged id is nobody's.
+    known: frozenset[str] = frozenset()
 
 
 def targets(master: Master) -> list[str]:
-    """What can be damaged: kinds of files, and ``catalog:TABLE`` for each table and index."""
-    return [
-        "pack",
-        "idx",
-        "midx",
-        "catalog",
-        *(f"catalog:{n}" for n in sorted(pages(master.folder / "catalog.sqlite"))),
+    """What can be damaged: kinds of files, and ``catalog:TABLE`` or ``objects:TABLE`` for each table and index."""
+    files = ["objects"] if (master.folder / OBJECTS).exists() else ["pack", "idx", "midx"]
+    tables = [
+        f"{file.stem}:{name}"
+        for file in sorted(master.folder.glob("*.sqlite"))
+        for name in sorted(pages(file))
     ]
+    return [*files, "catalog", *tables]
 
 
 def trial(master: Master, scratch: Path, target: str, seed: int, *, mend: bool = True) -> Trial:
@@ -128,10 +130,12 @@ def trial(master: Master, scratch: Path, target: str, seed: int, *, mend: bool =
         seen = look(master, place)
     except AssertionError as error:
         raise AssertionError(f"{said}: {error}") from None
-    done = Trial(said, seen)
+    done = Trial(said, seen, known=frozenset(map(str, master.objects)))
     if not seen.full and not seen.unopened:
         settle(place)
-        done.unseen = dump(place / "catalog.sqlite") == master.rows
+        done.unseen = dump(place / "catalog.sqlite") == master.rows and _bodies(place) == _bodies(
+            master.folder
+        )
     elif mend and not seen.unopened:
         try:
             done.left = heal(master, place, seen)
@@ -140,12 +144,18 @@ def trial(master: Master, scratch: Path, target: str, seed: int, *, mend: bool =
     return done
 
 
+def _bodies(place: Path) -> dict[str, Any]:
+    """The rows of objects in SQLite; nothing where they are packs, which leave nothing unseen."""
+    return dump(place / OBJECTS) if (place / OBJECTS).exists() else {}
+
+
 def _do(place: Path, target: str, chance: random.Random, seed: int) -> str:
-    catalog = place / "catalog.sqlite"
-    if target.startswith("catalog:"):
-        return damage_page(catalog, target.partition(":")[2], PAGES[seed % len(PAGES)], chance)
-    if target == "catalog":
-        return damage(catalog, FILES[seed % (len(FILES) - 1)], chance)
+    kind, _, table = target.partition(":")
+    if kind in ("catalog", "objects"):
+        file = place / f"{kind}.sqlite"
+        if table:
+            return damage_page(file, table, PAGES[seed % len(PAGES)], chance)
+        return damage(file, FILES[seed % (len(FILES) - 1)], chance)
     folder = place / "objects" / "objects" / "pack"
     if target == "midx":
         return damage(folder / "multi-pack-index", FILES[seed % (len(FILES) - 1)], chance)
@@ -160,16 +170,30 @@ def complaints(done: Trial) -> list[str]:
     found = [f"wrong: {one}" for one in seen.wrong] + [f"foreign: {one}" for one in seen.foreign]
     if seen.unopened:
         return [f"{done.said}: {one}" for one in found]
-    if not target.startswith("catalog"):
+    if target in ("pack", "idx", "midx"):
         found += [f"said to be absent: {one}" for one in seen.absent]
     if not seen.full and not done.unseen:
         found.append("not found by the full check")
     if target in ("pack", "idx", "midx") and not seen.quick and "multi-pack-index deleted" not in done.said:
         found.append("not found by the quick check")
     found += [f"no next step: {one}" for one in seen.full if not one["next_step"]]
-    if done.left and not target.startswith("catalog"):
+    found += [f"names neither object nor file: {one}" for one in seen.full if not _is_named(one)]
+    files = not target.startswith("catalog")
+    found += [
+        f"names no origin: {one}"
+        for one in seen.full
+        if files and one["object"] in done.known and not one["origins"]
+    ]
+    if (
+        done.left and files and not (target.startswith("objects") and seen.quick)
+    ):  # SQLite's structure: a copy is needed
         found.append(f"not healed: {done.left[:3]}")
     return [f"{done.said}: {one}" for one in found]
+
+
+def _is_named(finding: dict[str, Any]) -> bool:
+    """Whether a finding says what it is about; a counter is named in words."""
+    return bool(finding["object"] or finding["file"] or "counter" in finding["problem"])
 
 
 # -- a sealed stage --------------------------------------------------------------------------------------------------
@@ -256,7 +280,9 @@ def main() -> int:
     """Run trials and print a line for each that shows something, and the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument(
-        "--target", default="pack", help="pack, idx, midx, stage, catalog, catalog:TABLE, or catalog:all"
+        "--target",
+        default="pack",
+        help="pack, idx, midx, stage, catalog, catalog:TABLE, catalog:all; objects, objects:TABLE, objects:all (SQLite)",
     )
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -275,9 +301,10 @@ def main() -> int:
                     print(f"COMPLAINT {error}")
             print(dict(figures))
             return int(bool(figures["complaints"]))
-        master = make_master(folder)
-        all_targets = [t for t in targets(master) if t.startswith("catalog:")]
-        for name in all_targets if asked.target == "catalog:all" else [asked.target]:
+        kind, _, table = asked.target.partition(":")
+        master = make_master(folder, "sqlite" if kind == "objects" else "filesystem")
+        every = [target for target in targets(master) if target.startswith(f"{kind}:")]
+        for name in every if table == "all" else [asked.target]:
             for seed in range(asked.seed, asked.seed + asked.runs):
                 _one(master, folder, name, seed, figures, mend=not asked.no_heal)
         print(dict(figures))

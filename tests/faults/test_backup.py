@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from common import assert_sound, clean_run, make_store, opened, visit_here
+from faults.common import assert_sound, clean_run, make_store, opened, visit_here
 from generate import add_revisions, git, repository
 from program import environment, load, run
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from common import make_store, opened, visit_here
-from concurrency import NEW, WRITERS, everybody
+from faults.common import make_store, opened, visit_here
+from faults.concurrency import NEW, WRITERS, everybody
 from generate import add_revisions, repository
 
 from swhkit.pack import pack_checksum_ok

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -12,7 +13,7 @@ import pytest
 from archives import build
 from faults import flips
 from faults.flip_look import heal, look
-from faults.flip_store import Master, make_master, opened, settle
+from faults.flip_store import Master, make_master, opened, pages, settle
 from upkeep import flip, load
 
 import swhkit_sqlite
@@ -144,6 +145,75 @@ def test_a_changed_row_is_made_anew(master: Master, tmp_path: Path, table: str) 
         connection.execute(f"UPDATE {table} SET {CHANGES[table]}")
         connection.commit()
     seen = look(master, place)
+    assert heal(master, place, seen) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "branch_run SET key = zeroblob(32) WHERE id = (SELECT max(id) FROM branch_run)",
+        "snapshot_run SET snapshot = 999 WHERE snapshot = 1",
+    ],
+)
+def test_a_row_that_nobody_can_find_any_more_does_not_stay(
+    master: Master, tmp_path: Path, change: str
+) -> None:
+    """Another visit makes its like under another key; the damaged one is then nobody's."""
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    with closing(sqlite3.connect(place / "catalog.sqlite")) as connection:
+        connection.execute(f"UPDATE {change}")
+        connection.commit()
+    settle(place)
+    assert heal(master, place, look(master, place)) == []
+
+
+def test_a_damaged_index_of_a_small_catalog_is_found_by_the_quick_check(
+    master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that its index does not lead to looks absent; comparing them is left to the full check in large files."""
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    file = place / "catalog.sqlite"
+    data = bytearray(file.read_bytes())
+    digest = next(id.digest for id in master.objects if id.kind is Kind.CONTENT)
+    places = [match.start() for match in re.finditer(re.escape(digest[:5]), data)]
+    (at,) = [at for at in places if data[at : at + 20] != digest]
+    data[at + 4] ^= 0x01
+    file.write_bytes(data)
+    seen = look(master, place)
+    assert any("missing from index content_sha1_git" in one["problem"] for one in seen.quick)
+    assert all("reindex" in one["next_step"] for one in seen.quick)
+    assert seen.absent
+    monkeypatch.setattr("swhkit_sqlite.connection._SMALL", 0)
+    seen = look(master, place)
+    assert seen.quick == []
+    assert seen.full
+    assert heal(master, place, seen) == []
+
+
+def test_an_index_that_leads_to_another_snapshot(master: Master, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    file = place / "catalog.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        (digest,) = connection.execute("SELECT digest FROM snapshot WHERE id = 2").fetchone()
+    (page,) = pages(file)["sqlite_autoindex_snapshot_1"]
+    data = bytearray(file.read_bytes())
+    at = data.index(digest, (page - 1) * 4096) + len(digest)
+    assert data[at] == 2
+    data[at] = 3
+    file.write_bytes(data)
+    seen = look(master, place)
+    assert seen.wrong == []
+    assert any("sqlite_autoindex_snapshot_1" in one["problem"] for one in seen.full)
+
+
+def test_a_lost_counter_is_counted_anew(master: Master, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(master.folder, tmp_path / "damaged"))
+    with closing(sqlite3.connect(place / "catalog.sqlite")) as connection:
+        connection.execute("UPDATE counter SET name = 'skipped_contemt' WHERE name = 'skipped_content'")
+        connection.commit()
+    settle(place)
+    seen = look(master, place)
+    assert any("counter" in one["problem"] for one in seen.full)
     assert heal(master, place, seen) == []
 
 

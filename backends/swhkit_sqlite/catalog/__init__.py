@@ -28,6 +28,11 @@ from swhkit_sqlite.errors import translated
 
 #: Damaged rows of these are forgotten by ``mend``: reindexing, or the next visit, makes them anew.
 _COME_AGAIN = ("content", "closed_tip", "object_metadata", "extid")
+#: Damaged rows of these are forgotten unless something needs them: the next visit has put others in their place.
+_NEEDED = {
+    "branch_run": "id IN (SELECT run FROM snapshot_run)",
+    "snapshot_run": "snapshot IN (SELECT id FROM snapshot)",
+}
 _COPY = "keep a copy of the file, then restore a backup or save what can be read (docs/operations.md)"
 _REINDEX = "run `swhkit reindex`, which makes indexes anew"
 #: A transaction of ``add`` ends early when so many bytes of names and metadata have come.
@@ -105,6 +110,8 @@ class SqliteCatalog(Contents, Facts, Visits, Searching, Publishing):
             if not _is_sound(connection):
                 connection.execute("REINDEX")
             forgotten = sum(drop_damaged(connection, table) for table in _COME_AGAIN)
+            for table, needed in _NEEDED.items():
+                drop_damaged(connection, table, needed)
             while rows := repeated(connection):
                 connection.executemany("DELETE FROM content WHERE id = ?", [(id,) for id in rows])
                 forgotten += len(rows)

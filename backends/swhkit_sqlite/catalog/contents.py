@@ -108,8 +108,8 @@ class Contents(Tables):
 
     def _make_visible(self, connection: sqlite3.Connection, wanted: dict[bytes, ContentRow]) -> int:
         """Turn absent rows into visible ones where all digests agree."""
-        (absent,) = connection.execute("SELECT value FROM counter WHERE name = 'skipped_content'").fetchone()
-        if not absent:
+        sql = f"SELECT c.value FROM counter c WHERE c.name = 'skipped_content' AND {sound(c='counter')}"
+        if connection.execute(sql).fetchone() == (0,):  # a damaged or lost counter says nothing
             return 0
         ids = []
         for group in groups(digest for digest, row in wanted.items() if row.status == "visible"):

@@ -163,7 +163,8 @@ class Snapshots(Tables):
         return _DECODER.decode(body)
 
     def _corrupt(self, id: bytes, what: str) -> Corrupt:
-        return Corrupt(f"swh:1:snp:{id.hex()} in {self._db.path} is damaged ({what}): run `swhkit check`")
+        path = str(self._db.path)
+        return Corrupt(f"swh:1:snp:{id.hex()} in {path} is damaged ({what}): run `swhkit check`", path)
 
     def _add_snapshot(self, connection: sqlite3.Connection, digest: bytes, snapshot: Snapshot) -> int:
         """The row number of a snapshot, written and counted if it is new, and made anew if it is damaged."""

@@ -188,14 +188,14 @@ def damaged(connection: sqlite3.Connection, table: str) -> Iterator[dict[str, Va
             yield dict(zip(columns, values, strict=True))
 
 
-def drop_damaged(connection: sqlite3.Connection, table: str) -> int:
-    """Delete the damaged rows of a table; returns how many there were."""
+def drop_damaged(connection: sqlite3.Connection, table: str, unless: str = "0") -> int:
+    """Delete the damaged rows of a table, but those of which the SQL ``unless`` is true; returns how many there were."""
     keys = KEYS.get(table, ("id",))
     bad = [tuple(row[key] for key in keys) for row in damaged(connection, table)]
     condition = " AND ".join(f"{key} IS ?" for key in keys)
     with mending(connection):
         for group in groups(bad):
-            connection.executemany(f"DELETE FROM {table} WHERE {condition}", group)
+            connection.executemany(f"DELETE FROM {table} WHERE {condition} AND NOT ({unless})", group)
     return len(bad)
 
 

@@ -37,7 +37,8 @@ class Tables:
             raise self._damaged(str(error)) from error
 
     def _damaged(self, what: str) -> Corrupt:
-        return Corrupt(f"a row of {self._db.path} is damaged ({what}): run `swhkit check --full`")
+        path = str(self._db.path)
+        return Corrupt(f"a row of {path} is damaged ({what}): run `swhkit check --full`", path)
 
 
 def count(connection: sqlite3.Connection, name: str, by: int) -> int:

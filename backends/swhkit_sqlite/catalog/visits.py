@@ -92,11 +92,14 @@ class Visits(Tables):
 
     def visits_of_snapshot(self, id: bytes, limit: int = 100) -> list[Visit]:
         """As the contract; oldest first."""
-        return self._visits(
+        found = self._visits(
             "WHERE v.snapshot = (SELECT id FROM snapshot WHERE digest = ?) ORDER BY v.id LIMIT ?",
             id,
             max(limit, 0),
         )
+        if any(visit.snapshot != id for visit in found):
+            raise self._damaged("an index leads from a snapshot to another one")
+        return found
 
     def _visits(self, condition: str, *parameters: object) -> list[Visit]:
         return self._all(_visit, f"{_VISIT} {condition}", parameters)
