@@ -495,6 +495,8 @@ def main() -> int:
             print("interrupted", file=sys.stderr)
         for what, count in sorted(hits.items()):
             print(f"{count:5}  {what}")
+        for fault, count in sorted(Counter(what.split()[0] for what in hits.elements()).items()):
+            print(f"{count:5}  runs of {fault}")
         print(f"{sum(hits.values()) + failures} runs, {failures} failures")
         if failures and given.folder:
             shutil.copytree(bench.root, f"{bench.root}-failed", symlinks=True)
