@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from swhkit.errors import Busy
+from swhkit.interrupts import interruptible
 
 
 @contextmanager
@@ -88,8 +89,8 @@ def write_durably(path: Path, data: bytes) -> None:
 class FileLock:
     """An exclusive ``flock`` on a file that is made when needed and never deleted while it may be in use."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, timeout: float | None = None) -> None:
+        self.path, self._timeout = path, timeout
         self._fd: int | None = None
 
     @property
@@ -119,24 +120,29 @@ class FileLock:
         return True
 
     def acquire(self, timeout: float | None = None) -> None:
-        """Wait for the lock, at most ``timeout`` seconds. Raises ``Busy``."""
+        """Wait for the lock, at most ``timeout`` seconds. Raises ``Busy``. The wait can always be interrupted."""
         end = None if timeout is None else time.monotonic() + timeout
         pause = 0.005
         while not self.try_acquire():
             if end is not None and time.monotonic() > end:
                 raise Busy(f"{self.path} is locked by another process since {timeout:.0f} s; try again later")
-            time.sleep(pause)
+            with interruptible():
+                time.sleep(pause)
             pause = min(pause * 2, 0.25)
 
     def release(self) -> None:
         """Let go; harmless when it is not held."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
     def __enter__(self) -> FileLock:
-        if self._fd is None:
-            self.acquire()
+        try:
+            if self._fd is None:
+                self.acquire(self._timeout)
+        except BaseException:  # perhaps a signal that came when it was just taken
+            self.release()
+            raise
         return self
 
     def __exit__(
@@ -145,12 +151,6 @@ class FileLock:
         self.release()
 
 
-@contextmanager
-def locked(path: Path, timeout: float | None = None) -> Iterator[FileLock]:
-    """Hold the lock at ``path`` for a block. Raises ``Busy`` after ``timeout`` seconds."""
-    lock = FileLock(path)
-    lock.acquire(timeout)
-    try:
-        yield lock
-    finally:
-        lock.release()
+def locked(path: Path, timeout: float | None = None) -> FileLock:
+    """Hold the lock at ``path`` for a ``with`` block. That raises ``Busy`` after ``timeout`` seconds."""
+    return FileLock(path, timeout)

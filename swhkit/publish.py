@@ -22,6 +22,7 @@ from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.errors import Busy, Corrupt, SwhkitError
 from swhkit.files import FileLock, locked, write_durably
+from swhkit.interrupts import INTERRUPTS, let_go, uninterrupted
 from swhkit.model import Gap, Snapshot, VisitStatus
 from swhkit.stage import Sealed, Stage, checked, find_stage, read_checked, take_dead
 from swhkit.storage import Added, Publication, Record
@@ -72,7 +73,9 @@ def publish(
         except keep:
             raise
         except BaseException as error:
-            _break_off(archive, stage, error)
+            with uninterrupted():
+                let_go(error)
+                _break_off(archive, stage, error)
             raise
 
 
@@ -204,7 +207,8 @@ def recover(archive: Archive, patience: float | None = None) -> list[Recovered]:
     """End the visits of dead processes: publish sealed stages, drop the others and mark their visits ``failed``.
 
     Quick when there is nothing to do; called before each visit and by every program that opens an archive to write.
-    A sealed stage that cannot be published now (a full disk) stays and is logged; the next recovery tries again.
+    A sealed stage that cannot be published now (a full disk) stays and is logged; the next recovery tries again. It
+    stays, too, when recovery is interrupted.
     Who cannot wait for others that publish gives ``patience`` in seconds. Raises ``Busy`` after it.
     """
     _, catalog, root = archive.writer()
@@ -215,7 +219,11 @@ def recover(archive: Archive, patience: float | None = None) -> list[Recovered]:
         orphans.extend(sorted(unfinished - known))
 
     dead = take_dead(root, find_orphans, patience)
-    ended = [ended for stage in dead if (ended := _end(archive, stage, patience)) is not None]
+    try:
+        ended = [ended for stage in dead if (ended := _end(archive, stage, patience)) is not None]
+    finally:
+        for stage in dead:
+            stage.lock.release()
     for url, number in orphans:
         if catalog.update_visit(url, number, VisitStatus.FAILED, _now(), INTERRUPTED):
             ended.append(Recovered(url, number, VisitStatus.FAILED, INTERRUPTED))
@@ -251,12 +259,11 @@ def _end(archive: Archive, stage: Stage, patience: float | None) -> Recovered | 
         if sealed is None:
             was_open = drop(archive, stage, VisitStatus.FAILED, INTERRUPTED)
             return Recovered(url, number, VisitStatus.FAILED, INTERRUPTED) if was_open else None
-        publish(archive, stage, sealed, keep=LATER, patience=patience)
+        publish(archive, stage, sealed, keep=(*LATER, *INTERRUPTS), patience=patience)
         return Recovered(url, number, sealed.status, sealed.reason)
     except LATER as error:
         told = str(error) or type(error).__name__
         _LOG.warning("visit %d of %s is sealed but cannot be published yet (%s)", number, url, told)
-        stage.lock.release()
         return None
     except SwhkitError as error:
         with locked(archive.writer()[2] / _LOCK):

@@ -22,6 +22,7 @@ from swhkit.affected import tell_missing
 from swhkit.archive import Archive
 from swhkit.errors import Corrupt, NotFound, NotHeld, SwhkitError, VisitError
 from swhkit.intake import Intake
+from swhkit.interrupts import INTERRUPTS, interruptible, let_go, uninterrupted
 from swhkit.model import LoadStatus, Outcome, Snapshot, Visit, VisitStatus
 from swhkit.net import Network
 from swhkit.plugin import Limits, Loader, Progress, VisitContext
@@ -57,10 +58,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Cancelled(BaseException):
-    """The visit is to end now (SIGTERM). Raised into ``run``, which ends the visit as ``failed`` and raises it again."""
-
-
 def no_progress(phase: str, done: int = 0, total: int | None = None) -> None:
     """The ``Progress`` of those who do not look."""
 
@@ -85,6 +82,8 @@ def run(
     date: datetime.datetime | None = None,
 ) -> Report:
     """Visit ``url`` once. Never raises for what the origin does: that is in the report.
+
+    What interrupts it (``swhkit.interrupts``) ends the visit as ``failed`` and is raised again.
 
     The form of ``url`` is judged before anything is written; its addresses belong to the visit.
 
@@ -129,18 +128,22 @@ class _Run:
     def run(self, loader: Loader, date: datetime.datetime | None) -> Report:
         opened = date or datetime.datetime.now(datetime.UTC)
         previous, before = self._previous()
-        try:
+        with uninterrupted():  # else a visit could be open by now, and nobody have it
             stage, visit = Stage.create(
                 self.root, lambda: self.catalog.open_visit(self.origin, self.visit_type, opened)
             )
-        except (KeyboardInterrupt, Cancelled):
-            recover(self.archive)  # the visit may be open by now, and nobody has it
-            raise
+            return self._ended(loader, stage, visit, previous, before)
+
+    def _ended(
+        self, loader: Loader, stage: Stage, visit: Visit, previous: Visit | None, before: Snapshot | None
+    ) -> Report:
+        """Load, and end the visit whatever happens; the caller lets nothing interrupt this but the loading."""
         try:
-            self.catalog.update_visit(
-                self.origin, visit.number, VisitStatus.ONGOING, datetime.datetime.now(datetime.UTC)
-            )
-            return self._load(loader, stage, visit, previous, before)
+            with interruptible():
+                self.catalog.update_visit(
+                    self.origin, visit.number, VisitStatus.ONGOING, datetime.datetime.now(datetime.UTC)
+                )
+                return self._load(loader, stage, visit, previous, before)
         except NotFound as error:
             return self._fail(stage, visit, VisitStatus.NOT_FOUND, LoadStatus.UNEVENTFUL, str(error))
         except SwhkitError as error:
@@ -151,7 +154,8 @@ class _Run:
         except MemoryError:
             reason = f"{_NO_MEMORY} to load {self.origin}: visit it again when there is"
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
-        except (KeyboardInterrupt, Cancelled):
+        except INTERRUPTS as error:
+            let_go(error)
             self._fail(
                 stage,
                 visit,

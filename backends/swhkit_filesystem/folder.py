@@ -56,11 +56,9 @@ class Folder:
         finally:
             lock.release()
 
-    @contextmanager
-    def linking(self) -> Iterator[None]:
-        """Hold the lock under which a pack and its idx appear or vanish as a pair; for milliseconds only."""
-        with locked(self._own / "adopt.lock", _BUSY_AFTER):
-            yield
+    def linking(self) -> FileLock:
+        """The lock under which a pack and its idx appear or vanish as a pair; for a ``with`` block of milliseconds."""
+        return locked(self._own / "adopt.lock", _BUSY_AFTER)
 
     @contextmanager
     def settled(self) -> Iterator[None]:

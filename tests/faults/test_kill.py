@@ -18,6 +18,7 @@ from generate import repository
 from swhkit import visit
 from swhkit.errors import Collision
 from swhkit.files import locked
+from swhkit.interrupts import Cancelled
 from swhkit.publish import recover
 from swhkit.stage import Stage
 from swhkit.storage import Added, Record
@@ -54,9 +55,7 @@ def test_programs_see_a_sound_store(bench: Bench) -> None:
     one("window", 5, bench, programs=True)
 
 
-@pytest.mark.parametrize(
-    "error", [visit.Cancelled(), KeyboardInterrupt(), Collision("another body")], ids=repr
-)
+@pytest.mark.parametrize("error", [Cancelled(), KeyboardInterrupt(), Collision("another body")], ids=repr)
 def test_what_a_broken_publish_has_adopted_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -143,7 +142,7 @@ def test_a_signal_in_the_middle_of_sqlite_is_no_damage(tmp_path: Path) -> None:
     expected = clean_run(tmp_path / "store", [url])
 
     def interrupt(*_: object) -> None:
-        raise visit.Cancelled
+        raise Cancelled
 
     with opened(tmp_path / "store") as target:
         database = target.catalog._db  # type: ignore[attr-defined]
