@@ -21,7 +21,7 @@ from swhkit.affected import tell_missing
 from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.errors import Busy, Corrupt, SwhkitError
-from swhkit.files import FileLock, locked, write_durably
+from swhkit.files import FileLock, locked, sweep, write_durably
 from swhkit.interrupts import INTERRUPTS, let_go, uninterrupted
 from swhkit.model import Gap, Snapshot, VisitStatus
 from swhkit.stage import Sealed, Stage, checked, find_stage, read_checked, take_dead
@@ -111,7 +111,6 @@ def _break_off(archive: Archive, stage: Stage, error: BaseException) -> bool:
 
 def _mark(root: Path, stage: Stage) -> None:
     """Name the stage that is being published; the caller holds the lock."""
-    _sweep_marks(root)
     write_durably(root / _PUBLISHING, stage.folder.name.encode("ascii"))
 
 
@@ -122,21 +121,14 @@ def _unmark(root: Path, stage: Stage) -> None:
 
 
 def _forget_mark(root: Path) -> None:
-    """Remove the name of a stage that is gone, and half-written ones: their publisher died at the very end."""
-    if not any(root.glob(f"*{_PUBLISHING}*")):
+    """Remove the name of a stage that is gone: its publisher died at the very end."""
+    if not (root / _PUBLISHING).exists():
         return
     lock = FileLock(root / _LOCK)
     if lock.try_acquire():  # else somebody publishes, and names another
         with lock, suppress(FileNotFoundError):
-            _sweep_marks(root)
             if find_stage(root, (root / _PUBLISHING).read_text("ascii")) is None:
                 (root / _PUBLISHING).unlink()
-
-
-def _sweep_marks(root: Path) -> None:
-    """Remove half-written names; the caller holds the lock, so nobody is writing one."""
-    for leftover in root.glob(f".{_PUBLISHING}.*"):
-        leftover.unlink(missing_ok=True)
 
 
 def _adopted(archive: Archive, stage: Stage) -> dict[Kind, int]:
@@ -228,6 +220,7 @@ def recover(archive: Archive, patience: float | None = None) -> list[Recovered]:
         if catalog.update_visit(url, number, VisitStatus.FAILED, _now(), INTERRUPTED):
             ended.append(Recovered(url, number, VisitStatus.FAILED, INTERRUPTED))
     _forget_mark(root)
+    sweep(root)
     return ended
 
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: From the ground up: a module imports modules of its own line and of those above, never of those below.
 LAYERS = [
-    "errors units interrupts files text refnames",
+    "errors units interrupts files scratch text refnames",
     "hashes swhid",
     "model",
     "manifest records batches",
@@ -35,7 +35,7 @@ LAYERS = [
     "__main__",
 ]
 #: What backends may import of swhkit.
-FOR_BACKENDS = {"errors", "files", "git", "hashes", "interrupts", "manifest", "model"}
+FOR_BACKENDS = {"errors", "files", "git", "hashes", "interrupts", "manifest", "scratch", "model"}
 FOR_BACKENDS |= {"pack", "plugin", "process", "records", "storage", "swhid"}
 
 

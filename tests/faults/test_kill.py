@@ -95,9 +95,10 @@ def test_the_mark_of_a_publisher_that_died_at_its_very_end_goes(tmp_path: Path) 
     stage = tmp_path / "store" / "archive" / "stage"
     (stage / "publishing").write_text("20200101T000000-1-00000000")
     (stage / ".publishing.x").write_text("2020")
+    (stage / ".check.json.abcd1234").write_text("{")
     with opened(tmp_path / "store") as target:
         assert recover(target) == []
-    assert not list(stage.glob("*publishing*"))
+    assert not [*stage.glob("*publishing*"), *stage.glob(".*")]
     assert_sound(tmp_path / "store", expected, programs=False)
 
 
