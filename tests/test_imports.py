@@ -23,7 +23,7 @@ LAYERS = [
     "unpack",
     "storage",
     "archive",
-    "stage query check digests closure completeness intake seal publish affected reindex inventory",
+    "stage query check digests closure completeness intake seal publish affected reindex inventory lacking verdict",
     "plugin",
     "hookspecs",
     "registry",

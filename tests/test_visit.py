@@ -397,7 +397,7 @@ where = {where!r}
 with archive({kind!r}, Path({folder!r})) as target:
     if where == "loading":
         loader = Yields(*items[:2])
-        visit._Run._verdict = die
+        visit.judge = die
         loader.items = (*items, snapshot)
     else:
         loader = Yields(*items, snapshot)
