@@ -7,10 +7,14 @@ The queue and the set of visited ids live in a temporary SQLite file, so that ne
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from swhkit import manifest
 from swhkit.batches import sized
@@ -55,7 +59,8 @@ class Walk:
     """One walk. Use as a context manager; the temporary file goes with it.
 
     ``read`` gives the bodies of directories, revisions and releases; contents are never read, only listed. ``known``
-    (optional) tells which of a batch need not be looked into, because all below them is known to be held.
+    (optional) tells which of a batch need not be looked into, because all below them is known to be held. Every method
+    raises ``OSError`` where the disk of the temporary file fails or is full.
     """
 
     def __init__(
@@ -64,12 +69,13 @@ class Walk:
         self._read, self._known = read, known
         self._path = scratch / "walk.sqlite"
         self._path.unlink(missing_ok=True)
-        self._db = sqlite3.connect(self._path, isolation_level=None)
-        self._db.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
-            "CREATE TABLE seen (n INTEGER PRIMARY KEY, kind TEXT, digest BLOB, referrer BLOB, UNIQUE (kind, digest));"
-            "CREATE TABLE absent (kind TEXT, digest BLOB, referrer BLOB);"
-        )
+        with _told(self._path):
+            self._db = sqlite3.connect(self._path, isolation_level=None)
+            self._db.executescript(
+                "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
+                "CREATE TABLE seen (n INTEGER PRIMARY KEY, kind TEXT, digest BLOB, referrer BLOB, UNIQUE (kind, digest));"
+                "CREATE TABLE absent (kind TEXT, digest BLOB, referrer BLOB);"
+            )
         self._next = 0
 
     def __enter__(self) -> Walk:
@@ -84,53 +90,54 @@ class Walk:
     def run(self, heads: Iterable[ObjectId]) -> None:
         """Visit all that is reachable from ``heads``; may be called again with more heads."""
         self._push((head, None) for head in heads)
-        while rows := self._db.execute(
+        while rows := self._ask(
             "SELECT n, kind, digest FROM seen WHERE n > ? AND kind != 'cnt' ORDER BY n LIMIT ?",
-            (self._next, _BATCH),
-        ).fetchall():
+            self._next,
+            _BATCH,
+        ):
             self._next = rows[-1][0]
             self._look_into([ObjectId(Kind(kind), digest) for _, kind, digest in rows])
 
     def contents(self) -> Iterator[bytes]:
         """The sha1_git of every content reached, in the order of first sight."""
         last = 0
-        while rows := self._db.execute(
-            "SELECT n, digest FROM seen WHERE n > ? AND kind = 'cnt' ORDER BY n LIMIT 1000", (last,)
-        ).fetchall():
+        while rows := self._ask(
+            "SELECT n, digest FROM seen WHERE n > ? AND kind = 'cnt' ORDER BY n LIMIT 1000", last
+        ):
             last = rows[-1][0]
             yield from (digest for _, digest in rows)
 
     def reached(self) -> Iterator[ObjectId]:
         """Every id reached, heads included."""
         last = 0
-        while rows := self._db.execute(
-            "SELECT n, kind, digest FROM seen WHERE n > ? ORDER BY n LIMIT 1000", (last,)
-        ).fetchall():
+        while rows := self._ask("SELECT n, kind, digest FROM seen WHERE n > ? ORDER BY n LIMIT 1000", last):
             last = rows[-1][0]
             yield from (ObjectId(Kind(kind), digest) for _, kind, digest in rows)
 
     def absent(self, limit: int = 100) -> list[tuple[ObjectId, bytes | None]]:
         """Directories, revisions and releases that could not be read, each with one digest that refers to it."""
-        rows = self._db.execute("SELECT kind, digest, referrer FROM absent LIMIT ?", (limit,))
+        rows = self._ask("SELECT kind, digest, referrer FROM absent LIMIT ?", limit)
         return [(ObjectId(Kind(kind), digest), referrer) for kind, digest, referrer in rows]
 
     def referrer(self, id: ObjectId) -> bytes | None:
         """The digest of the object through which ``id`` was first reached, None for heads and unknown ids."""
-        row = self._db.execute(
-            "SELECT referrer FROM seen WHERE kind = ? AND digest = ?", (id.kind.value, id.digest)
-        ).fetchone()
-        return row[0] if row else None
+        rows = self._ask("SELECT referrer FROM seen WHERE kind = ? AND digest = ?", id.kind.value, id.digest)
+        return rows[0][0] if rows else None
+
+    def _ask(self, sql: str, *values: Any) -> list[Any]:
+        with _told(self._path):
+            return self._db.execute(sql, values).fetchall()
 
     def _look_into(self, ids: list[ObjectId]) -> None:
         known = self._known(ids) if self._known else set()
         waiting = dict.fromkeys(id for id in ids if id not in known)
-        self._db.execute("BEGIN")
+        self._ask("BEGIN")
         for id, body in self._read(list(waiting)):
             self._push_edges(id, body)
             del waiting[id]
         for id in waiting:
             self._mark_absent(id)
-        self._db.execute("COMMIT")
+        self._ask("COMMIT")
 
     def _push_edges(self, id: ObjectId, body: bytes) -> None:
         try:
@@ -139,10 +146,22 @@ class Walk:
             self._mark_absent(id)
 
     def _push(self, found: Iterable[tuple[ObjectId, bytes | None]]) -> None:
-        self._db.executemany(
-            "INSERT OR IGNORE INTO seen (kind, digest, referrer) VALUES (?, ?, ?)",
-            ((id.kind.value, id.digest, referrer) for id, referrer in found),
-        )
+        with _told(self._path):
+            self._db.executemany(
+                "INSERT OR IGNORE INTO seen (kind, digest, referrer) VALUES (?, ?, ?)",
+                ((id.kind.value, id.digest, referrer) for id, referrer in found),
+            )
 
     def _mark_absent(self, id: ObjectId) -> None:
-        self._db.execute("INSERT INTO absent VALUES (?, ?, ?)", (id.kind.value, id.digest, self.referrer(id)))
+        self._ask("INSERT INTO absent VALUES (?, ?, ?)", id.kind.value, id.digest, self.referrer(id))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What SQLite says of the disk as the ``OSError`` that it is."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+        number = errno.ENOSPC if full else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error

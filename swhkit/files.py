@@ -11,11 +11,12 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from swhkit.errors import Busy
+from swhkit.interrupts import interruptible
 
 
 @contextmanager
@@ -63,21 +64,47 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
 
     ``durable``: also after power loss.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
+    handle, temporary = _temporary(path)
     try:
         with named(path), os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
             if durable:
-                file.flush()
                 os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+            temporary.chmod(0o644)
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside ``path``, open and locked: its writer lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:  # else it was taken for a leftover before it was locked
+                return handle, Path(name)
+        except BaseException:
+            os.close(handle)
+            Path(name).unlink(missing_ok=True)
+            raise
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed in ``write_whole`` have left in a folder."""
+    for path in folder.glob(".*.*"):
+        with suppress(OSError):  # another sweeps, too; or somebody is writing it now
+            handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(handle)
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -88,8 +115,8 @@ def write_durably(path: Path, data: bytes) -> None:
 class FileLock:
     """An exclusive ``flock`` on a file that is made when needed and never deleted while it may be in use."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, timeout: float | None = None) -> None:
+        self.path, self._timeout = path, timeout
         self._fd: int | None = None
 
     @property
@@ -119,24 +146,29 @@ class FileLock:
         return True
 
     def acquire(self, timeout: float | None = None) -> None:
-        """Wait for the lock, at most ``timeout`` seconds. Raises ``Busy``."""
+        """Wait for the lock, at most ``timeout`` seconds. Raises ``Busy``. The wait can always be interrupted."""
         end = None if timeout is None else time.monotonic() + timeout
         pause = 0.005
         while not self.try_acquire():
             if end is not None and time.monotonic() > end:
                 raise Busy(f"{self.path} is locked by another process since {timeout:.0f} s; try again later")
-            time.sleep(pause)
+            with interruptible():
+                time.sleep(pause)
             pause = min(pause * 2, 0.25)
 
     def release(self) -> None:
         """Let go; harmless when it is not held."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
     def __enter__(self) -> FileLock:
-        if self._fd is None:
-            self.acquire()
+        try:
+            if self._fd is None:
+                self.acquire(self._timeout)
+        except BaseException:  # perhaps a signal that came when it was just taken
+            self.release()
+            raise
         return self
 
     def __exit__(
@@ -145,12 +177,6 @@ class FileLock:
         self.release()
 
 
-@contextmanager
-def locked(path: Path, timeout: float | None = None) -> Iterator[FileLock]:
-    """Hold the lock at ``path`` for a block. Raises ``Busy`` after ``timeout`` seconds."""
-    lock = FileLock(path)
-    lock.acquire(timeout)
-    try:
-        yield lock
-    finally:
-        lock.release()
+def locked(path: Path, timeout: float | None = None) -> FileLock:
+    """Hold the lock at ``path`` for a ``with`` block. That raises ``Busy`` after ``timeout`` seconds."""
+    return FileLock(path, timeout)

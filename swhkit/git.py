@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import tempfile
 from binascii import hexlify, unhexlify
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -22,6 +21,7 @@ from swhkit.errors import ChildFailed, Collision, Corrupt, InvalidInput, Missing
 from swhkit.files import sync_file, sync_folder, write_whole
 from swhkit.model import Pack
 from swhkit.process import Child, Completed, Runner, find_program
+from swhkit.scratch import scratch_folder
 from swhkit.swhid import Kind, ObjectId
 
 #: The oldest git whose behaviour we know.
@@ -128,8 +128,8 @@ def version() -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _version(program: str) -> tuple[int, ...]:
-    with tempfile.TemporaryDirectory(prefix="swhkit-") as home:
-        text = Runner(Path(home)).run([program, "--version"], check=False, timeout=30).stdout
+    with scratch_folder("home") as home:
+        text = Runner(home).run([program, "--version"], check=False, timeout=30).stdout
     match = re.search(rb"version (\d+(?:\.\d+)*)", text)
     return tuple(int(n) for n in match[1].split(b".")) if match else ()
 

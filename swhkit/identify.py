@@ -22,6 +22,7 @@ from swhkit.localrepo import git_directory, is_bare, resolve, snapshot_of
 from swhkit.manifest import edges_of_snapshot, object_id, origin_digest
 from swhkit.model import Snapshot
 from swhkit.process import Runner
+from swhkit.scratch import scratch_folder
 from swhkit.swhid import Kind, ObjectId
 from swhkit.treehash import hash_directory, hash_file
 from swhkit.unpack import ArchiveLimits, ArchiveTree, Placed, open_archive
@@ -166,8 +167,8 @@ def _repository(label: str, path: Path, wanted: str, recursive: bool) -> Iterato
     git_dir = git_directory(path)
     if git_dir is None:
         raise InvalidInput(f"{label} is no git repository: it has no {wanted}")
-    with tempfile.TemporaryDirectory(prefix="swhkit-") as home:
-        snapshot = snapshot_of(path, git_dir, Runner(Path(home)))
+    with scratch_folder("home") as home:
+        snapshot = snapshot_of(path, git_dir, Runner(home))
     if wanted == "rev":
         head = resolve(snapshot, b"HEAD")
         if head is None or head.kind is not Kind.REVISION:

@@ -21,7 +21,8 @@ from swhkit.affected import tell_missing
 from swhkit.archive import Archive
 from swhkit.batches import batched
 from swhkit.errors import Busy, Corrupt, SwhkitError
-from swhkit.files import FileLock, locked, write_durably
+from swhkit.files import FileLock, locked, sweep, write_durably
+from swhkit.interrupts import INTERRUPTS, let_go, uninterrupted
 from swhkit.model import Gap, Snapshot, VisitStatus
 from swhkit.stage import Sealed, Stage, checked, find_stage, read_checked, take_dead
 from swhkit.storage import Added, Publication, Record
@@ -72,7 +73,9 @@ def publish(
         except keep:
             raise
         except BaseException as error:
-            _break_off(archive, stage, error)
+            with uninterrupted():
+                let_go(error)
+                _break_off(archive, stage, error)
             raise
 
 
@@ -108,7 +111,6 @@ def _break_off(archive: Archive, stage: Stage, error: BaseException) -> bool:
 
 def _mark(root: Path, stage: Stage) -> None:
     """Name the stage that is being published; the caller holds the lock."""
-    _sweep_marks(root)
     write_durably(root / _PUBLISHING, stage.folder.name.encode("ascii"))
 
 
@@ -119,21 +121,14 @@ def _unmark(root: Path, stage: Stage) -> None:
 
 
 def _forget_mark(root: Path) -> None:
-    """Remove the name of a stage that is gone, and half-written ones: their publisher died at the very end."""
-    if not any(root.glob(f"*{_PUBLISHING}*")):
+    """Remove the name of a stage that is gone: its publisher died at the very end."""
+    if not (root / _PUBLISHING).exists():
         return
     lock = FileLock(root / _LOCK)
     if lock.try_acquire():  # else somebody publishes, and names another
         with lock, suppress(FileNotFoundError):
-            _sweep_marks(root)
             if find_stage(root, (root / _PUBLISHING).read_text("ascii")) is None:
                 (root / _PUBLISHING).unlink()
-
-
-def _sweep_marks(root: Path) -> None:
-    """Remove half-written names; the caller holds the lock, so nobody is writing one."""
-    for leftover in root.glob(f".{_PUBLISHING}.*"):
-        leftover.unlink(missing_ok=True)
 
 
 def _adopted(archive: Archive, stage: Stage) -> dict[Kind, int]:
@@ -204,7 +199,8 @@ def recover(archive: Archive, patience: float | None = None) -> list[Recovered]:
     """End the visits of dead processes: publish sealed stages, drop the others and mark their visits ``failed``.
 
     Quick when there is nothing to do; called before each visit and by every program that opens an archive to write.
-    A sealed stage that cannot be published now (a full disk) stays and is logged; the next recovery tries again.
+    A sealed stage that cannot be published now (a full disk) stays and is logged; the next recovery tries again. It
+    stays, too, when recovery is interrupted.
     Who cannot wait for others that publish gives ``patience`` in seconds. Raises ``Busy`` after it.
     """
     _, catalog, root = archive.writer()
@@ -215,11 +211,16 @@ def recover(archive: Archive, patience: float | None = None) -> list[Recovered]:
         orphans.extend(sorted(unfinished - known))
 
     dead = take_dead(root, find_orphans, patience)
-    ended = [ended for stage in dead if (ended := _end(archive, stage, patience)) is not None]
+    try:
+        ended = [ended for stage in dead if (ended := _end(archive, stage, patience)) is not None]
+    finally:
+        for stage in dead:
+            stage.lock.release()
     for url, number in orphans:
         if catalog.update_visit(url, number, VisitStatus.FAILED, _now(), INTERRUPTED):
             ended.append(Recovered(url, number, VisitStatus.FAILED, INTERRUPTED))
     _forget_mark(root)
+    sweep(root)
     return ended
 
 
@@ -251,12 +252,11 @@ def _end(archive: Archive, stage: Stage, patience: float | None) -> Recovered | 
         if sealed is None:
             was_open = drop(archive, stage, VisitStatus.FAILED, INTERRUPTED)
             return Recovered(url, number, VisitStatus.FAILED, INTERRUPTED) if was_open else None
-        publish(archive, stage, sealed, keep=LATER, patience=patience)
+        publish(archive, stage, sealed, keep=(*LATER, *INTERRUPTS), patience=patience)
         return Recovered(url, number, sealed.status, sealed.reason)
     except LATER as error:
         told = str(error) or type(error).__name__
         _LOG.warning("visit %d of %s is sealed but cannot be published yet (%s)", number, url, told)
-        stage.lock.release()
         return None
     except SwhkitError as error:
         with locked(archive.writer()[2] / _LOCK):

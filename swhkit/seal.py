@@ -12,30 +12,20 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
-import msgspec
-
 from swhkit import digests, inventory, manifest, records
 from swhkit.archive import Archive
 from swhkit.completeness import prove
 from swhkit.hashes import Hasher
 from swhkit.intake import TOO_LARGE, Intake
-from swhkit.model import ContentRow, LoadStatus, Pack, Snapshot, VisitStatus
+from swhkit.model import ContentRow, Pack
 from swhkit.stage import Sealed, Stage, file_digest
 from swhkit.swhid import ObjectId
+from swhkit.verdict import Verdict
 
 #: Told how far sealing is: phase, how many more are done.
 Tell = Callable[[str, int], None]
 #: Blobs from this size on are stored without delta when the visit's own pack is compressed (git's notation).
 _BIG_FILE = "64m"
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """How the visit ends if it can be sealed."""
-
-    snapshot: Snapshot
-    status: VisitStatus
-    load_status: LoadStatus
-    reason: str | None
 
 
 def seal(

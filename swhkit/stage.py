@@ -20,8 +20,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -193,14 +193,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def origin_lock(root: Path, url: str, visit_type: str) -> Iterator[None]:
-    """Visits of one (origin, type) come one after the other."""
+def origin_lock(root: Path, url: str, visit_type: str) -> FileLock:
+    """The lock under which visits of one (origin, type) come one after the other, for a ``with`` block."""
     folder = root / "origins"
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha1(f"{visit_type} {url}".encode()).hexdigest()
-    with locked(folder / name):
-        yield
+    return locked(folder / name)
 
 
 def take_dead(
@@ -278,8 +276,6 @@ def _read_sealed(path: Path) -> Sealed | None:
         return None
 
 
-@contextmanager
-def _mutex(root: Path, patience: float | None = None) -> Iterator[None]:
+def _mutex(root: Path, patience: float | None = None) -> FileLock:
     make_folder(root / _VISITS)
-    with locked(root / _MUTEX, patience):
-        yield
+    return locked(root / _MUTEX, patience)

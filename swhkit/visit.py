@@ -18,19 +18,21 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from swhkit import damage, manifest
-from swhkit.affected import tell_missing
 from swhkit.archive import Archive
-from swhkit.errors import Corrupt, HeldDamaged, NotFound, NotHeld, SwhkitError, VisitError
+from swhkit.errors import Corrupt, HeldDamaged, NotFound, SwhkitError, VisitError
 from swhkit.intake import Intake
+from swhkit.interrupts import INTERRUPTS, interruptible, let_go, uninterrupted
+from swhkit.lacking import to_bring
 from swhkit.model import LoadStatus, Outcome, Snapshot, Visit, VisitStatus
 from swhkit.net import Network
 from swhkit.plugin import Limits, Loader, Progress, VisitContext
 from swhkit.publish import LATER, drop, publish, recover
-from swhkit.seal import Verdict, seal
+from swhkit.seal import seal
 from swhkit.stage import Stage, origin_lock
 from swhkit.storage import Publication
-from swhkit.swhid import GIT_KINDS, ObjectId
+from swhkit.swhid import ObjectId
 from swhkit.text import without_secrets
+from swhkit.verdict import Verdict, judge, repeats, same
 
 _LOG = logging.getLogger("swhkit.visit")
 #: Errors of a disk: where they do not tell which, it is the stage's.
@@ -55,10 +57,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     new: dict[str, int] = {}
     seconds: float = 0.0
     error: str | None = None
-
-
-class Cancelled(BaseException):
-    """The visit is to end now (SIGTERM). Raised into ``run``, which ends the visit as ``failed`` and raises it again."""
 
 
 def no_progress(phase: str, done: int = 0, total: int | None = None) -> None:
@@ -87,6 +85,8 @@ def run(
     """Visit ``url`` once; a second time if it turns out to rely on what is held damaged.
 
     Never raises for what the origin does: that is in the report.
+
+    What interrupts it (``swhkit.interrupts``) ends the visit as ``failed`` and is raised again.
 
     The form of ``url`` is judged before anything is written; its addresses belong to the visit.
 
@@ -140,18 +140,22 @@ class _Run:
     def run(self, loader: Loader, date: datetime.datetime | None) -> Report:
         opened = date or datetime.datetime.now(datetime.UTC)
         previous, before = self._previous()
-        try:
+        with uninterrupted():  # else a visit could be open by now, and nobody have it
             stage, visit = Stage.create(
                 self.root, lambda: self.catalog.open_visit(self.origin, self.visit_type, opened)
             )
-        except (KeyboardInterrupt, Cancelled):
-            recover(self.archive)  # the visit may be open by now, and nobody has it
-            raise
+            return self._ended(loader, stage, visit, previous, before)
+
+    def _ended(
+        self, loader: Loader, stage: Stage, visit: Visit, previous: Visit | None, before: Snapshot | None
+    ) -> Report:
+        """Load, and end the visit whatever happens; the caller lets nothing interrupt this but the loading."""
         try:
-            self.catalog.update_visit(
-                self.origin, visit.number, VisitStatus.ONGOING, datetime.datetime.now(datetime.UTC)
-            )
-            return self._load(loader, stage, visit, previous, before)
+            with interruptible():
+                self.catalog.update_visit(
+                    self.origin, visit.number, VisitStatus.ONGOING, datetime.datetime.now(datetime.UTC)
+                )
+                return self._load(loader, stage, visit, previous, before)
         except NotFound as error:
             return self._fail(stage, visit, VisitStatus.NOT_FOUND, LoadStatus.UNEVENTFUL, str(error))
         except SwhkitError as error:
@@ -163,7 +167,8 @@ class _Run:
         except MemoryError:
             reason = f"{_NO_MEMORY} to load {self.origin}: visit it again when there is"
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
-        except (KeyboardInterrupt, Cancelled):
+        except INTERRUPTS as error:
+            let_go(error)
             self._fail(
                 stage,
                 visit,
@@ -187,40 +192,6 @@ class _Run:
             _LOG.warning("%s is visited as if for the first time: %s", self.origin, error)
             return None, None
 
-    def _missing(
-        self, before: Snapshot | None, previous: Visit | None
-    ) -> Callable[[Iterable[ObjectId]], set[ObjectId]]:
-        """What tells the objects that this visit has to bring.
-
-        Where something below the last complete snapshot turned out to be lost or damaged, nothing counts as held: a good
-        copy of each object comes. Incomplete snapshots cannot turn out so: what they have is read.
-        """
-        if self.anew:
-            return set
-        if before is None or previous is None:
-            return self._lacking
-        if previous.status is not VisitStatus.FULL:
-            return self._unreadable
-        tips = set(manifest.edges_of_snapshot(before))
-        return self._lacking if self.catalog.closed(tips) == tips else set
-
-    def _lacking(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Those not held, and those of which it cannot be told."""
-        parts = tell_missing(self.archive, list(ids))
-        return {id for missing, unclear in parts for id in missing | unclear}
-
-    def _unreadable(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Those not held, and those held damaged."""
-        wanted = set(ids)
-        lacking = self._lacking(wanted)
-        for id in wanted - lacking:
-            try:
-                for _ in self.archive.stream(id) if id.kind in GIT_KINDS else ():
-                    pass
-            except (Corrupt, NotHeld):
-                lacking.add(id)
-        return lacking
-
     def _load(
         self, loader: Loader, stage: Stage, visit: Visit, previous: Visit | None, before: Snapshot | None
     ) -> Report:
@@ -232,8 +203,8 @@ class _Run:
             outcome, late = self._take_all(loader, context, intake)
             snapshot = intake.snapshot
             assert snapshot is not None
-            verdict = self._verdict(snapshot, intake, outcome, late, previous)
-            if self._nothing_new(intake, verdict, previous):
+            verdict = judge(snapshot, intake, outcome, late, previous)
+            if intake.empty and repeats(self.archive, verdict, previous):
                 return self._uneventful(stage, visit, verdict)
             intake.finish(stage.git)
             sealed = seal(
@@ -246,11 +217,7 @@ class _Run:
                 new = publish(self.archive, stage, sealed, keep=LATER)
             except LATER as error:
                 return self._later(stage, visit, error)
-            if (
-                outcome.load_status is None
-                and not any(new.values())
-                and self._same(verdict.snapshot, previous)
-            ):
+            if outcome.load_status is None and not any(new.values()) and same(verdict.snapshot, previous):
                 verdict = msgspec.structs.replace(verdict, load_status=LoadStatus.UNEVENTFUL)
             return self._report(visit, verdict, new)
         finally:
@@ -277,46 +244,6 @@ class _Run:
                     return Outcome(), error
                 intake.take(item)
 
-    def _verdict(
-        self,
-        snapshot: Snapshot,
-        intake: Intake,
-        outcome: Outcome,
-        late: Exception | None,
-        previous: Visit | None,
-    ) -> Verdict:
-        status = outcome.status or (VisitStatus.PARTIAL if intake.gaps or late else VisitStatus.FULL)
-        if intake.gaps and status is VisitStatus.FULL:
-            status = VisitStatus.PARTIAL
-        uneventful = (self._same(snapshot, previous) and intake.empty) or (
-            previous is None and not snapshot.branches
-        )
-        return Verdict(
-            snapshot=snapshot,
-            status=status,
-            load_status=outcome.load_status or (LoadStatus.UNEVENTFUL if uneventful else LoadStatus.EVENTFUL),
-            reason=outcome.reason or (str(late) if late else _gap_reason(intake)),
-        )
-
-    def _nothing_new(self, intake: Intake, verdict: Verdict, previous: Visit | None) -> bool:
-        """Whether the visit repeats a complete one: its graph was checked then and need not be again.
-
-        Unless something below it turned out to be lost: its tips are then no longer closed.
-        """
-        tips = set(manifest.edges_of_snapshot(verdict.snapshot))
-        return (
-            intake.empty
-            and previous is not None
-            and previous.status is VisitStatus.FULL
-            and verdict.status is VisitStatus.FULL
-            and self._same(verdict.snapshot, previous)
-            and self.catalog.closed(tips) == tips
-        )
-
-    @staticmethod
-    def _same(snapshot: Snapshot, previous: Visit | None) -> bool:
-        return previous is not None and previous.snapshot == manifest.object_id(snapshot).digest
-
     def _uneventful(self, stage: Stage, visit: Visit, verdict: Verdict) -> Report:
         now = datetime.datetime.now(datetime.UTC)
         ended = Publication(status=verdict.status, date=now, snapshot=verdict.snapshot, reason=verdict.reason)
@@ -331,7 +258,7 @@ class _Run:
             visit_type=self.visit_type,
             previous=before,
             previous_visit=previous,
-            missing=self._missing(before, previous),
+            missing=set if self.anew else to_bring(self.archive, before, previous),
             anew=self.anew,
             read=self.archive.read,
             closed=self._remembering(self.catalog.closed),
@@ -438,10 +365,3 @@ class _Run:
 _KINDS_OF_NOTHING = dict.fromkeys(
     ("content", "skipped_content", "directory", "revision", "release", "snapshot"), 0
 )
-
-
-def _gap_reason(intake: Intake) -> str | None:
-    if not intake.gaps:
-        return None
-    more = f" (and {len(intake.gaps) - 1} more)" if len(intake.gaps) > 1 else ""
-    return f"{intake.gaps[0].reason}{more}"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: From the ground up: a module imports modules of its own line and of those above, never of those below.
 LAYERS = [
-    "errors units files text refnames",
+    "errors units interrupts files scratch text refnames",
     "hashes swhid",
     "model",
     "manifest records batches search",
@@ -23,7 +23,7 @@ LAYERS = [
     "unpack",
     "storage requests",
     "archive",
-    "stage query check digests closure completeness intake seal publish affected damage reindex inventory",
+    "stage query check digests closure completeness intake seal publish affected damage reindex inventory lacking verdict",
     "plugin",
     "hookspecs",
     "registry",
@@ -35,8 +35,8 @@ LAYERS = [
     "__main__",
 ]
 #: What backends may import of swhkit.
-FOR_BACKENDS = {"errors", "files", "git", "hashes", "manifest", "model"}
-FOR_BACKENDS |= {"pack", "plugin", "process", "records", "requests", "search", "storage", "swhid"}
+FOR_BACKENDS = {"errors", "files", "git", "hashes", "interrupts", "manifest", "model", "pack", "plugin"}
+FOR_BACKENDS |= {"process", "records", "requests", "scratch", "search", "storage", "swhid"}
 
 
 def files() -> list[Path]:

@@ -17,6 +17,7 @@ from swhkit import manifest, visit
 from swhkit.archive import Archive
 from swhkit.errors import InvalidUrl, NotFound, Unavailable
 from swhkit.hashes import hash_content
+from swhkit.interrupts import Cancelled
 from swhkit.model import (
     Branch,
     BranchType,
@@ -367,9 +368,9 @@ def test_interrupted_visits_fail_and_leave_nothing(target: Archive) -> None:
     class Interrupts(Yields):
         def load(self, context: VisitContext) -> Load:
             yield content(b"x")[0]
-            raise visit.Cancelled
+            raise Cancelled
 
-    with pytest.raises(visit.Cancelled):
+    with pytest.raises(Cancelled):
         run(target, Interrupts())
     held = target.catalog.visit(URL, 1)
     assert held is not None
@@ -396,7 +397,7 @@ where = {where!r}
 with archive({kind!r}, Path({folder!r})) as target:
     if where == "loading":
         loader = Yields(*items[:2])
-        visit._Run._verdict = die
+        visit.judge = die
         loader.items = (*items, snapshot)
     else:
         loader = Yields(*items, snapshot)
@@ -517,6 +518,7 @@ from test_visit import Yields, URL
 from swhkit import manifest, visit
 from swhkit.model import *
 from swhkit.hashes import hash_content
+from swhkit.interrupts import Cancelled
 MIB = 1 << 20
 class Many(Yields):
     def load(self, context):

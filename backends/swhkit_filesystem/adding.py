@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
 from swhkit.errors import Collision, Corrupt, InvalidInput, NotHeld
-from swhkit.files import sync_folder
 from swhkit.git import Git
 from swhkit.hashes import git_header
 from swhkit.model import ByteSource, Chunks
@@ -44,7 +43,6 @@ def add(
             )
         pack.path.chmod(0o444)
         size = link_pair(folder, pack.path, pack.idx, scratch)
-        sync_folder(folder.packs)
     return AdoptReport(objects=len(written), bytes=size)
 
 

@@ -8,7 +8,7 @@ that is damaged makes way for the same file whole. A pack that brings nothing ne
 repository of 4.6 GB again, in another pack: half a minute.)
 
 **Order.** pack and idx fsynced; all packs of the call checked; then for each ``.pack`` linked, ``.idx`` linked last (git
-sees a pack by its idx); the folder fsynced. Names are ``pack-CHECKSUM``, so the same pack has the same name.
+sees a pack by its idx), the folder fsynced. Names are ``pack-CHECKSUM``, so the same pack has the same name.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from swhkit.errors import Collision, Corrupt
 from swhkit.files import sync_file, sync_folder
 from swhkit.git import Git
 from swhkit.hashes import verified
+from swhkit.interrupts import uninterrupted
 from swhkit.model import Pack
 from swhkit.pack import pack_checksum_ok
 from swhkit.storage import AdoptReport
@@ -55,7 +56,8 @@ def adopt(folder: Folder, reader: Reader, shelf: Shelf, packs: Iterable[Pack]) -
             if common == table.count:  # all of it is held, and was just read: a second copy is only space
                 del incoming[table.checksum]
         size = sum([link_pair(folder, table.pack, table.idx, scratch) for table in incoming.values()])
-    sync_folder(folder.packs)
+        if not incoming:  # what is held may be so only since a moment ago
+            sync_folder(folder.packs)
     return AdoptReport(objects=fresh, bytes=size)
 
 
@@ -75,20 +77,24 @@ def name_of(checksum: bytes) -> str:
 
 
 def link_pair(folder: Folder, pack: Path, idx: Path, scratch: Path) -> int:
-    """Give a sound, durable pack its place in the store; returns the bytes that were added. The caller syncs the folder.
+    """Give a sound, durable pack its place in the store, durably; returns the bytes that were added.
 
-    Raises ``Corrupt`` or ``Collision`` when other bytes have its name.
+    A signal waits for the end of it: whoever sees objects of the pack from now on relies on them. Raises ``Corrupt`` or
+    ``Collision`` when other bytes have its name.
     """
     target = folder.packs / name_of(Table(pack, idx).checksum)
-    with folder.linking():
-        was_there = target.with_suffix(".pack").exists()
-        added = _link(pack, target.with_suffix(".pack"), scratch)
-        try:
-            return added + _link(idx, target.with_suffix(".idx"), scratch)
-        except BaseException:
-            if not was_there:  # no half pair stays
-                target.with_suffix(".pack").unlink(missing_ok=True)
-            raise
+    near = [_near(path, scratch / f"new-{target.name}{path.suffix}") for path in (pack, idx)]
+    with uninterrupted():
+        with folder.linking():
+            was_there = target.with_suffix(".pack").exists()
+            try:
+                added = sum([_place(new, target.with_suffix(new.suffix)) for new in near])
+            except BaseException:
+                if not was_there:  # no half pair stays
+                    target.with_suffix(".pack").unlink(missing_ok=True)
+                raise
+        sync_folder(folder.packs)
+    return added
 
 
 def _is_held(folder: Folder, table: Table) -> bool:
@@ -101,19 +107,22 @@ def _same(one: Path, other: Path) -> bool:
     return one.samefile(other) or filecmp.cmp(one, other, shallow=False)
 
 
-def _link(source: Path, target: Path, scratch: Path) -> int:
-    """Make ``target`` the same file as ``source``, or a copy of it; 0 if it is there already and good."""
+def _near(source: Path, new: Path) -> Path:
+    """The same file, or a copy of it, as ``new`` on the store's file system."""
+    if not _linked(source, new):
+        shutil.copyfile(source, new)
+        new.chmod(0o444)
+        sync_file(new)
+    return new
+
+
+def _place(new: Path, target: Path) -> int:
+    """Move ``new`` to ``target``; 0 if that is there already and good. A damaged file makes way for what it was."""
     if target.exists():
-        if _same(source, target) or _is_good(source, target):
+        if _same(new, target) or _is_good(new, target):
             return 0
         _put_right(target)
-    if target.exists() or not _linked(source, target):
-        new = scratch / f"new-{target.name}"
-        if not _linked(source, new):
-            shutil.copyfile(source, new)
-            new.chmod(0o444)
-            sync_file(new)
-        new.replace(target)  # a damaged file makes way for what it was
+    new.replace(target)
     return target.stat().st_size
 
 

@@ -24,6 +24,7 @@ from swhkit.errors import InvalidInput, NotHeld
 from swhkit.files import FileLock, locked, make_folder, sync_folder
 from swhkit.git import Git
 from swhkit.process import Runner
+from swhkit.scratch import scratch_folder
 
 _BUSY_AFTER = 600.0
 
@@ -56,11 +57,9 @@ class Folder:
         finally:
             lock.release()
 
-    @contextmanager
-    def linking(self) -> Iterator[None]:
-        """Hold the lock under which a pack and its idx appear or vanish as a pair; for milliseconds only."""
-        with locked(self._own / "adopt.lock", _BUSY_AFTER):
-            yield
+    def linking(self) -> FileLock:
+        """The lock under which a pack and its idx appear or vanish as a pair; for a ``with`` block of milliseconds."""
+        return locked(self._own / "adopt.lock", _BUSY_AFTER)
 
     @contextmanager
     def settled(self) -> Iterator[None]:
@@ -162,8 +161,8 @@ def _make(path: Path) -> None:
 def _make_alone(path: Path) -> None:
     new = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        with tempfile.TemporaryDirectory(prefix="swhkit-") as home:
-            Git.init(Runner(Path(home)), new, precious=True)
+        with scratch_folder("home") as home:
+            Git.init(Runner(home), new, precious=True)
         (new / "swhkit" / "tmp").mkdir(parents=True)
         new.chmod(0o755)
         for folder in (new / "objects", new / "swhkit", new):

@@ -82,7 +82,6 @@ def retire(folder: Folder, reader: Reader, shelf: Shelf, bad: Sequence[Table]) -
             pack = git.index_pack(writer.path)
             pack.path.chmod(0o444)
             link_pair(folder, pack.path, pack.idx, scratch)
-            sync_folder(folder.packs)
     _delete(folder, reader, shelf, bad)
 
 
@@ -148,7 +147,6 @@ def _replace(
             sync_file(table.pack)
             sync_file(table.idx)
             link_pair(folder, table.pack, table.idx, scratch)
-    sync_folder(folder.packs)
     kept = {table.checksum for table in new}
     _delete(folder, reader, shelf, [table for table in old if table.checksum not in kept])
 

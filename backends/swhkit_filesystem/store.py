@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +12,7 @@ from typing import TypeVar
 
 from swhkit.model import ByteSource, Pack
 from swhkit.process import Runner
+from swhkit.scratch import scratch_folder
 from swhkit.storage import AdoptReport, Finding, MaintainReport, Scrubbed
 from swhkit.swhid import ObjectId
 from swhkit_filesystem import FilesystemConfig, adding, adopting, maintaining, scrubbing, verifying
@@ -124,8 +123,7 @@ def _home(folder: Folder) -> Iterator[Path]:
             home = stack.enter_context(folder.temporary("home"))
             _probe(home)
         except OSError:
-            home = Path(tempfile.mkdtemp(prefix="swhkit-objects-"))
-            stack.callback(_remove, home, os.getpid())
+            home = stack.enter_context(scratch_folder("home"))
         yield home
 
 
@@ -139,12 +137,6 @@ def _probe(home: Path) -> None:
         file.write(bytes(_HOME_NEEDS))
         file.flush()
     probe.unlink()
-
-
-def _remove(home: Path, owner: int) -> None:
-    """Remove a home, unless this is a fork of the process that owns it."""
-    if os.getpid() == owner:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def open_store(config: FilesystemConfig, create: bool) -> FilesystemStore:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from swhkit.errors import Collision, Corrupt, InvalidInput, NotHeld, TooLarge
 from swhkit.hashes import git_digest, hash_content
 from swhkit.model import Bytes, ByteSource, Chunks, Pack
 from swhkit.pack import pack_checksum_ok, walk
 from swhkit.process import Runner
+from swhkit.scratch import scratch_folder
 from swhkit.storage import READ_LIMIT, AdoptReport, Finding, MaintainReport, Scrubbed
 from swhkit.swhid import GIT_KINDS, Kind, ObjectId
 
@@ -78,8 +77,8 @@ class MemoryObjects:
         total = AdoptReport(0, 0)
         for pack in packs:
             _check_agreement(pack)
-            with tempfile.TemporaryDirectory(prefix="swhkit-") as home:
-                objects = walk(pack, Runner(Path(home)))
+            with scratch_folder("home") as home:
+                objects = walk(pack, Runner(home))
                 try:
                     report = self.add((id, Chunks(length, pieces)) for id, length, pieces in objects)
                 finally:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from swhkit.errors import Busy, InvalidInput, NotHeld
 from swhkit.files import make_folder, sync_folder
+from swhkit.interrupts import uninterrupted
 from swhkit_sqlite.errors import translated
 
 BUSY_SECONDS = 60.0
@@ -116,9 +117,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The writing connection inside one transaction: committed and durable after the block, or rolled back."""
+        """The writing connection inside one transaction: committed and durable after the block, or rolled back. A
+        signal that comes meanwhile interrupts after it."""
         process = self._here()
-        with translated(self.path), process.lock:
+        with uninterrupted(), translated(self.path), process.lock:
             self._here()
             if process.writer is None:
                 opened = self.connect(self._cache)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from swhkit.hashes import Hasher, git_digest, git_header
 from swhkit.model import ByteSource, Chunks, Pack
 from swhkit.pack import pack_checksum_ok, walk
 from swhkit.process import Runner
+from swhkit.scratch import scratch_folder
 from swhkit.storage import READ_LIMIT, AdoptReport, Finding, MaintainReport, Scrubbed
 from swhkit.swhid import Kind, ObjectId
 from swhkit_sqlite.bodies import KINDS, NUMBERS, SCHEMA, pieces_of, verified
@@ -241,8 +241,8 @@ class SqliteObjects:
 @contextmanager
 def _walked(pack: Pack) -> Iterator[Iterator[tuple[ObjectId, int, Iterator[bytes]]]]:
     """The objects of a pack; git has ended, and its folder is gone, after the block."""
-    with tempfile.TemporaryDirectory(prefix="swhkit-") as home:
-        objects = walk(pack, Runner(Path(home)))
+    with scratch_folder("home") as home:
+        objects = walk(pack, Runner(home))
         try:
             yield objects
         finally:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import click
 import msgspec
 
@@ -13,6 +10,7 @@ from swhkit.cli.common import emit_json, json_option, open_archive
 from swhkit.cli.main import printable
 from swhkit.cli.progress import counting
 from swhkit.errors import InvalidInput
+from swhkit.scratch import scratch_folder
 from swhkit.units import parse_duration
 
 _FOUND, _OUT_OF_TIME = 1, 4
@@ -34,8 +32,8 @@ def command(ctx: click.Context, full: bool, budget: str | None, as_json: bool) -
     """
     seconds = _seconds(budget, full)
     archive = open_archive(ctx, write=True, create=False)
-    with tempfile.TemporaryDirectory(prefix="swhkit-check-") as scratch, counting("check") as tell:
-        verdict = check(archive, Path(scratch), full=full, budget=seconds, tell=tell)
+    with scratch_folder("check") as scratch, counting("check") as tell:
+        verdict = check(archive, scratch, full=full, budget=seconds, tell=tell)
     if as_json:
         emit_json(msgspec.to_builtins(verdict))
     else:

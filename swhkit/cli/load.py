@@ -20,6 +20,7 @@ from swhkit.cli.main import printable
 from swhkit.cli.progress import shown
 from swhkit.config import Configuration
 from swhkit.errors import InvalidInput
+from swhkit.interrupts import Cancelled, ask
 from swhkit.model import VisitStatus
 from swhkit.net import Network, without_secret
 from swhkit.registry import Registry
@@ -64,7 +65,7 @@ def command(
     archive = open_archive(ctx, write=True)
     reports = []
     try:
-        with _sigterm_cancels() as asked:
+        with _ended_by_signals() as asked:
             for request in requests:
                 if request.guessed:
                     click.echo(
@@ -76,8 +77,8 @@ def command(
                 if not as_json:
                     click.echo(_line(reports[-1]))
                 if asked.is_set():
-                    raise visit.Cancelled
-    except visit.Cancelled:
+                    raise Cancelled
+    except Cancelled:
         return _TERMINATED
     finally:
         if as_json:
@@ -159,8 +160,9 @@ def _exit_code(reports: list[Report]) -> int:
 
 
 @contextmanager
-def _sigterm_cancels() -> Iterator[Event]:
+def _ended_by_signals() -> Iterator[Event]:
     """SIGTERM ends the running visit as ``failed`` instead of leaving it to recovery; the event tells that it came.
+    Ctrl-C does the same, unless whoever started us had it ignored.
 
     Python drops an exception that is raised while C code calls back, and SQLite gives ``KeyboardInterrupt`` for ours.
     """
@@ -168,14 +170,21 @@ def _sigterm_cancels() -> Iterator[Event]:
 
     def cancel(_signal: int, _frame: FrameType | None) -> None:
         asked.set()
-        raise visit.Cancelled
+        ask(Cancelled)
 
-    before = signal.signal(signal.SIGTERM, cancel)
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        ask(KeyboardInterrupt)
+
+    handlers = {signal.SIGTERM: cancel}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        handlers[signal.SIGINT] = interrupt
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield asked
     except KeyboardInterrupt:
         if asked.is_set():
-            raise visit.Cancelled from None
+            raise Cancelled from None
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

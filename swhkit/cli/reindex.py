@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import click
 import msgspec
 
@@ -12,6 +9,7 @@ from swhkit.cli.common import emit_json, json_option, open_archive
 from swhkit.cli.progress import counting
 from swhkit.publish import recover
 from swhkit.reindex import Reindexed, reindex
+from swhkit.scratch import scratch_folder
 
 
 @click.command("reindex")
@@ -27,8 +25,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     archive = open_archive(ctx, write=True, create=False)
     archive.writer()
     recover(archive)
-    with tempfile.TemporaryDirectory(prefix="swhkit-reindex-") as scratch, counting("reindex") as tell:
-        done = reindex(archive, Path(scratch), tell)
+    with scratch_folder("reindex") as scratch, counting("reindex") as tell:
+        done = reindex(archive, scratch, tell)
     if as_json:
         emit_json(msgspec.to_builtins(done))
     else:

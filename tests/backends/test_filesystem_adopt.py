@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from packed_stores import (
 )
 
 from swhkit.errors import Collision, Corrupt
+from swhkit.interrupts import Cancelled, ask
 from swhkit.model import Pack
 from swhkit.testing import samples
 from swhkit_filesystem.store import FilesystemStore
@@ -93,16 +94,17 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert len(store.scan()) == len(samples.graph())
 
 
-def _die_between_links(path: Path, packs: list[Pack], after: int) -> None:
-    link, done = os.link, []
+def _die_between_files(path: Path, packs: list[Pack], after: int) -> None:
+    replace, done = os.replace, []
 
-    def link_then_die(source: Path, target: Path) -> None:
-        link(source, target)
-        done.append(target)
+    def place_then_die(source: Path, target: Path) -> None:
+        replace(source, target)
+        if Path(target).parent.name == "pack":
+            done.append(target)
         if len(done) == after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    os.link = link_then_die  # type: ignore[assignment]
+    os.replace = place_then_die  # type: ignore[assignment]
     open_at(path).adopt(packs)
 
 
@@ -110,7 +112,7 @@ def _die_between_links(path: Path, packs: list[Pack], after: int) -> None:
 def test_killed_in_the_middle_then_adopted_again(store: FilesystemStore, tmp_path: Path, after: int) -> None:
     groups = [samples.contents(5, f"group {n}") for n in range(2)]
     packs = make_packs(tmp_path / "packs", *groups)
-    child = _SPAWN.Process(target=_die_between_links, args=(tmp_path / "o", packs, after))
+    child = _SPAWN.Process(target=_die_between_files, args=(tmp_path / "o", packs, after))
     child.start()
     child.join(60)
     assert child.exitcode == -signal.SIGKILL
@@ -124,9 +126,35 @@ def test_killed_in_the_middle_then_adopted_again(store: FilesystemStore, tmp_pat
     assert leftovers(store) == []
 
 
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_signal_leaves_no_half_pair(
+    store: FilesystemStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    (pack,) = make_packs(tmp_path / "packs", samples.contents(5))
+    placed = []
+
+    def signalled(call: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+        def place(source: Path, target: Path) -> None:
+            call(source, target)
+            if Path(target).parent.name == "pack":
+                placed.append(target)
+                if len(placed) == after:
+                    ask(Cancelled)
+
+        return place
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", signalled(os.link))
+        patch.setattr(os, "replace", signalled(os.replace))
+        with pytest.raises(Cancelled):
+            store.adopt([pack])
+    assert sorted(Path(name).suffix for name in files(store)) in ([], [".idx", ".pack"])
+    assert list(store.verify()) == []
+
+
 def test_what_a_killed_adoption_left_is_completed_by_maintain(store: FilesystemStore, tmp_path: Path) -> None:
     (pack,) = make_packs(tmp_path / "packs", samples.contents(5))
-    child = _SPAWN.Process(target=_die_between_links, args=(tmp_path / "o", [pack], 1))
+    child = _SPAWN.Process(target=_die_between_files, args=(tmp_path / "o", [pack], 1))
     child.start()
     child.join(60)
     store.maintain()

@@ -338,6 +338,8 @@ def kill_upkeep(bench: Bench, chance: random.Random, programs: bool, big: float)
     kill(process, folder)
     assert_sound(folder, expected, programs=programs)
     assert end(start(folder, *command))[0] == 0, f"{command[0]} does not end well after it was killed"
+    left = sorted(path.name for path in (folder / "tmp").iterdir())
+    assert not left, f"{command[0]} leaves what the killed one left: {left}"
     assert_sound(folder, expected, programs=False)
     shutil.rmtree(folder)
     return f"{command[0]} {'after its end' if process.returncode == 0 else 'killed'}"
@@ -495,6 +497,8 @@ def main() -> int:
             print("interrupted", file=sys.stderr)
         for what, count in sorted(hits.items()):
             print(f"{count:5}  {what}")
+        for fault, count in sorted(Counter(what.split()[0] for what in hits.elements()).items()):
+            print(f"{count:5}  runs of {fault}")
         print(f"{sum(hits.values()) + failures} runs, {failures} failures")
         if failures and given.folder:
             shutil.copytree(bench.root, f"{bench.root}-failed", symlinks=True)

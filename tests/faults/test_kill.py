@@ -18,6 +18,7 @@ from generate import repository
 from swhkit import visit
 from swhkit.errors import Collision
 from swhkit.files import locked
+from swhkit.interrupts import Cancelled
 from swhkit.publish import recover
 from swhkit.stage import Stage
 from swhkit.storage import Added, Record
@@ -54,9 +55,7 @@ def test_programs_see_a_sound_store(bench: Bench) -> None:
     one("window", 5, bench, programs=True)
 
 
-@pytest.mark.parametrize(
-    "error", [visit.Cancelled(), KeyboardInterrupt(), Collision("another body")], ids=repr
-)
+@pytest.mark.parametrize("error", [Cancelled(), KeyboardInterrupt(), Collision("another body")], ids=repr)
 def test_what_a_broken_publish_has_adopted_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -96,9 +95,10 @@ def test_the_mark_of_a_publisher_that_died_at_its_very_end_goes(tmp_path: Path) 
     stage = tmp_path / "store" / "archive" / "stage"
     (stage / "publishing").write_text("20200101T000000-1-00000000")
     (stage / ".publishing.x").write_text("2020")
+    (stage / ".check.json.abcd1234").write_text("{")
     with opened(tmp_path / "store") as target:
         assert recover(target) == []
-    assert not list(stage.glob("*publishing*"))
+    assert not [*stage.glob("*publishing*"), *stage.glob(".*")]
     assert_sound(tmp_path / "store", expected, programs=False)
 
 
@@ -143,7 +143,7 @@ def test_a_signal_in_the_middle_of_sqlite_is_no_damage(tmp_path: Path) -> None:
     expected = clean_run(tmp_path / "store", [url])
 
     def interrupt(*_: object) -> None:
-        raise visit.Cancelled
+        raise Cancelled
 
     with opened(tmp_path / "store") as target:
         database = target.catalog._db  # type: ignore[attr-defined]
