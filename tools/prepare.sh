@@ -62,10 +62,11 @@ system() {
         lacking+=("$("$(python)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
     fi
     if [ "$what" = dev ]; then
-        # Servers and tools that the tests start: an ssh server, a compiler for the fault injector.
+        # Servers and tools that the tests start: an ssh server, a compiler for the fault injector, SQLite's shell.
         PATH=$PATH:/usr/sbin command -v sshd >/dev/null || lacking+=(openssh-server)
         command -v ssh >/dev/null || lacking+=(openssh-client)
         command -v "${CC:-gcc}" >/dev/null || lacking+=(gcc libc6-dev)
+        command -v sqlite3 >/dev/null || lacking+=(sqlite3)
     fi
     if [ ${#lacking[@]} -ne 0 ]; then packages "${lacking[@]}"; fi
     if [ -z "$(python)" ]; then say "Needed: Python 3.11 or later; name one with PYTHON=…"; exit 1; fi
