@@ -660,6 +660,23 @@ async def test_errors_in_the_background_are_logged(caplog: pytest.LogCaptureFixt
     assert "this one" in caplog.text
 
 
+async def test_work_that_waits_does_not_hold_up_what_comes_after_it() -> None:
+    """One thread does it all while it gets on; three that wait leave the fourth to those that come later."""
+    threads = Threads(4)
+    go = threading.Event()
+    stuck = [asyncio.ensure_future(threads.call(go.wait, 60)) for _ in range(3)]
+    await asyncio.sleep(0)  # now they are asked for
+    names = [await threads.call(lambda: threading.current_thread().name) for _ in range(20)]
+    assert len(set(names)) == 1
+    assert not any(one.done() for one in stuck)
+    assert threads.waiting == 0
+    go.set()
+    assert await asyncio.gather(*stuck) == [True] * 3
+    quick = [await threads.call(lambda: threading.current_thread().name) for _ in range(20)]
+    assert set(quick) <= {f"swhkit-api-{number}" for number in range(4)}
+    threads.close()
+
+
 async def test_one_line_a_request_in_the_log(sample: Sample, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a stranger puts into a path, the log has one line of plain characters for it."""
     caplog.set_level(logging.INFO, "swhkit.access")
