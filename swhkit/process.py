@@ -42,6 +42,7 @@ _PACKAGES = {
     "svnadmin": "subversion",
     "svnrdump": "subversion",
     "svnserve": "subversion",
+    "svnsync": "subversion",
 }
 
 

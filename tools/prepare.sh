@@ -67,6 +67,12 @@ system() {
         command -v ssh >/dev/null || lacking+=(openssh-client)
         command -v "${CC:-gcc}" >/dev/null || lacking+=(gcc libc6-dev)
         command -v sqlite3 >/dev/null || lacking+=(sqlite3)
+        # What loaders read other version control systems with, and their servers.
+        command -v hg >/dev/null || lacking+=(mercurial)
+        command -v svnadmin >/dev/null || lacking+=(subversion)
+        command -v brz >/dev/null || lacking+=(brz)
+        command -v cvs >/dev/null || lacking+=(cvs)
+        command -v rsync >/dev/null || lacking+=(rsync)
     fi
     if [ ${#lacking[@]} -ne 0 ]; then packages "${lacking[@]}"; fi
     if [ -z "$(python)" ]; then say "Needed: Python 3.11 or later; name one with PYTHON=…"; exit 1; fi

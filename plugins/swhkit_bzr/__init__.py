@@ -1,0 +1,1 @@
+"""Loads Bazaar origins."""

@@ -1,0 +1,1 @@
+"""Loads Mercurial origins."""

@@ -1,0 +1,1 @@
+"""Loads Subversion origins."""
