@@ -2,18 +2,19 @@
 
 Each object is encoded and hashed here; its id is never taken from a loader. What the archive holds, or the visit has
 brought already, is left out in batches; the rest is appended to one pack of the stage's own. Facts go to the record
-log as they come, so memory stays bounded however long the visit is.
+log as they come, so memory stays bounded however long the visit is. What came can be read again until ``finish``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from swhkit import manifest, records
-from swhkit.errors import Corrupt, LimitExceeded
+from swhkit.archive import Archive
+from swhkit.errors import Corrupt, LimitExceeded, TooLarge
 from swhkit.git import Git
 from swhkit.hashes import Hashes, git_digest, hash_chunks
 from swhkit.model import (
@@ -34,15 +35,15 @@ from swhkit.model import (
     Skipped,
     Snapshot,
 )
-from swhkit.pack import PackWriter
+from swhkit.shelf import Shelf
 from swhkit.stage import Stage
+from swhkit.storage import READ_LIMIT
 from swhkit.swhid import Kind, ObjectId
 
 #: Reason of contents above the limit, in the words of the public archive.
 TOO_LARGE = "Content too large"
 _BATCH_OBJECTS = 1_000
 _BATCH_BYTES = 16 << 20
-_REMEMBERED = 400_000
 
 
 class Intake:
@@ -50,17 +51,17 @@ class Intake:
 
     def __init__(
         self,
+        archive: Archive,
         stage: Stage,
         missing: Callable[[list[ObjectId]], set[ObjectId]],
         max_content_size: int | None,
         max_pack_size: int,
     ) -> None:
-        self._stage, self._missing = stage, missing
+        self._archive, self._stage, self._missing = archive, stage, missing
         self._max_content, self._max_pack = max_content_size, max_pack_size
         self._pending: dict[ObjectId, bytes] = {}
         self._pending_bytes = 0
-        self._taken: set[ObjectId] = set()
-        self._writer: PackWriter | None = None
+        self._shelf = Shelf(stage.folder / "pack-own.pack", stage.scratch)
         self._log: BinaryIO | None = None
         self._packed = 0
         self.gaps: list[Gap] = []
@@ -70,7 +71,33 @@ class Intake:
     @property
     def empty(self) -> bool:
         """Whether nothing but gaps and a snapshot has come."""
-        return not (self._writer or self._log or self._pending or self._packed)
+        return not (len(self._shelf) or self._log or self._pending or self._packed)
+
+    def read(self, ids: Iterable[ObjectId]) -> dict[ObjectId, bytes]:
+        """Bodies of those that came one by one, or that the archive holds; the others are left out.
+
+        Raises ``TooLarge`` and ``Corrupt`` as ``Archive.read`` does.
+        """
+        found, others = {}, []
+        for id in ids:
+            came = self._find(id)
+            if came is None:
+                others.append(id)
+            elif came[0] > READ_LIMIT:
+                raise TooLarge(f"{id} has {came[0]} bytes, more than are read at once: take it as a stream")
+            else:
+                found[id] = b"".join(came[1])
+        return found | self._archive.read(others) if others else found
+
+    def stream(self, id: ObjectId) -> Iterator[bytes]:
+        """The body of one of those in pieces. Raises ``NotHeld`` and ``Corrupt`` as ``Archive.stream`` does."""
+        came = self._find(id)
+        return came[1] if came is not None else self._archive.stream(id)
+
+    def _find(self, id: ObjectId) -> tuple[int, Iterator[bytes]] | None:
+        """Length and body of what came one by one."""
+        body = self._pending.get(id)
+        return (len(body), iter((body,))) if body is not None else self._shelf.find(id)
 
     def take(self, item: Item) -> None:
         """Take one item. Raises ``Corrupt`` when an item contradicts itself, ``LimitExceeded`` beyond the limits."""
@@ -82,7 +109,7 @@ class Intake:
             case Content(source=source):
                 self._take_content(source)
             case Directory():
-                self._hold(manifest.object_id(item), manifest.encode(item))
+                self._hold_encoded(Kind.DIRECTORY, item)
             case Revision() | Release():
                 self._take_history(item)
             case Pack():
@@ -101,15 +128,12 @@ class Intake:
         self._flush()
         if self._log is not None:
             self._log.close()
-        if self._writer is not None and len(self._writer):
-            self.own = git().index_pack(self._writer.finish())
-            self._writer = None
+        if (pack := self._shelf.finish()) is not None:
+            self.own = git().index_pack(pack)
 
     def close(self) -> None:
         """Let go of files; what was not finished is lost with the stage."""
-        if self._writer is not None:
-            with suppress(OSError):
-                self._writer.abort()
+        self._shelf.close()
         if self._log is not None:
             with suppress(OSError):
                 self._log.close()
@@ -128,13 +152,12 @@ class Intake:
     def _take_large(self, source: ByteSource) -> None:
         if not isinstance(source, Chunks):
             id = ObjectId(Kind.CONTENT, _hashes(source).sha1_git)
-            if id in self._taken or not self._missing([id]):
+            if id in self._shelf or not self._missing([id]):
                 return
         self._append(Kind.CONTENT, source)
 
     def _take_history(self, item: Revision | Release) -> None:
-        id = manifest.object_id(item)
-        self._hold(id, manifest.encode(item))
+        id = self._hold_encoded(Kind.REVISION if isinstance(item, Revision) else Kind.RELEASE, item)
         kind = item.type if isinstance(item, Revision) else None
         if item.synthetic or item.metadata is not None or kind not in (None, "git"):
             self._record(ObjectMetadata(id.kind, id.digest, kind, item.synthetic, item.metadata))
@@ -143,8 +166,14 @@ class Intake:
         self._count(pack.path.stat().st_size)
         self._stage.take_pack(pack)
 
+    def _hold_encoded(self, kind: Kind, item: Directory | Revision | Release) -> ObjectId:
+        body = manifest.encode(item)
+        id = ObjectId(kind, git_digest(kind.git, body))
+        self._hold(id, body)
+        return id
+
     def _hold(self, id: ObjectId, body: bytes) -> None:
-        if id in self._taken or id in self._pending:
+        if id in self._pending or id in self._shelf:
             return
         self._pending[id] = body
         self._pending_bytes += len(body)
@@ -159,18 +188,11 @@ class Intake:
         for id, body in pending.items():
             if id in missing:
                 self._append(id.kind, Bytes(body))
-        if (
-            len(self._taken) > _REMEMBERED
-        ):  # a repeat that is forgotten here is dropped when the pack is compressed
-            self._taken.clear()
-        self._taken.update(pending)
+            else:
+                self._shelf.note(id)
 
     def _append(self, kind: Kind, source: ByteSource) -> None:
-        if self._writer is None:
-            self._writer = PackWriter(self._stage.folder / "pack-own.pack")
-        before = self._writer.bytes_written
-        self._writer.add(kind, source)
-        self._count(self._writer.bytes_written - before)
+        self._count(self._shelf.add(kind, source))
 
     def _count(self, size: int) -> None:
         self._packed += size

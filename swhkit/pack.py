@@ -25,8 +25,11 @@ from swhkit.process import Runner
 from swhkit.swhid import Kind, ObjectId
 
 _TYPES = {Kind.REVISION: 1, Kind.DIRECTORY: 2, Kind.CONTENT: 3, Kind.RELEASE: 4}
+_KINDS = {number: kind for kind, number in _TYPES.items()}
 _LEVEL = 1
 _BUFFER = 1 << 20
+#: Bytes read at once to look at an object: most are no longer.
+_GLANCE = 1 << 12
 
 
 class PackWriter:
@@ -69,6 +72,41 @@ class PackWriter:
             raise
         self._count += 1
         return ObjectId(kind, digest.digest())
+
+    def look(self, position: int) -> tuple[Kind, int, Iterator[bytes]]:
+        """Kind, length and body (in pieces) of the object that was begun when ``bytes_written`` was ``position``.
+
+        The pieces must be taken before ``finish``. Raises ``Corrupt`` if the disk does not give back what was written.
+        """
+        self._file.flush()
+        handle = self._file.fileno()
+        head = os.pread(handle, _GLANCE, position)
+        number, length, start = _parse_head(head)
+        if number not in _KINDS:
+            raise Corrupt(
+                f"{self._tmp.name} has no object at {position}: it was damaged while it was written"
+            )
+        return _KINDS[number], length, self._inflate(handle, head[start:], position + len(head), length)
+
+    def _inflate(self, handle: int, data: bytes, position: int, length: int) -> Iterator[bytes]:
+        """The body of an object whose compressed bytes begin with ``data`` and go on at ``position``."""
+        swell, left = zlib.decompressobj(), length
+        try:
+            while not swell.eof:
+                if not data:
+                    data = os.pread(handle, _BUFFER, position)
+                    position += len(data)
+                    if not data:
+                        break
+                piece = swell.decompress(data, _BUFFER)
+                data = swell.unconsumed_tail
+                left -= len(piece)
+                if piece:
+                    yield piece
+        except zlib.error as error:
+            raise Corrupt(f"{self._tmp.name} was damaged while it was written ({error})") from None
+        if left:
+            raise Corrupt(f"{self._tmp.name} was damaged while it was written: an object ends too soon")
 
     def finish(self) -> Path:
         """Complete the pack (it may be empty) and give it its name; it is durable on return."""
@@ -135,6 +173,16 @@ def _object_head(number: int, length: int) -> bytes:
         byte, length = length & 0x7F, length >> 7
     head.append(byte)
     return bytes(head)
+
+
+def _parse_head(head: bytes) -> tuple[int, int, int]:
+    """Type, length, and where the compressed bytes begin: the inverse of ``_object_head``."""
+    number, length, shift, place = head[0] >> 4 & 7, head[0] & 15, 4, 0
+    while head[place] & 0x80:
+        place += 1
+        length |= (head[place] & 0x7F) << shift
+        shift += 7
+    return number, length, place + 1
 
 
 def walk(pack: Pack, runner: Runner) -> Iterator[tuple[ObjectId, int, Iterator[bytes]]]:

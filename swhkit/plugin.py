@@ -8,7 +8,7 @@ backends may also import the modules that ``docs/writing-a-backend.md`` names.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -23,7 +23,9 @@ from swhkit.errors import (
     LimitExceeded,
     MissingProgram,
     NotFound,
+    NotHeld,
     SwhkitError,
+    TooLarge,
     Unavailable,
 )
 from swhkit.git import Git
@@ -61,6 +63,7 @@ from swhkit.process import Completed, Runner
 from swhkit.refnames import is_branch
 from swhkit.swhid import Kind, ObjectId
 from swhkit.text import without_secrets
+from swhkit.tree import EMPTY_DIRECTORY, Tree
 from swhkit.units import Duration, Secret, Size, WebAddress
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
@@ -117,7 +120,10 @@ class VisitContext(msgspec.Struct, frozen=True, kw_only=True):
     """All that a loader has. It holds no store: what a loader yields is the only way in.
 
     ``previous`` is the snapshot of the latest visit of this origin and type that has one (any status), else None.
-    ``missing`` and ``read`` answer for the archive (a content is held iff its bytes and its row are).
+    ``missing`` answers for the archive (a content is held iff its bytes and its row are). ``read`` gives the bodies of
+    what the archive holds, and of what this visit has yielded as single objects (not of packs, nor of contents above
+    ``limits.max_content_size``); the others are left out, and one over 64 MiB raises ``TooLarge``. ``stream`` gives one
+    of those in pieces, whatever its size, and raises ``NotHeld``.
     ``closed`` gives those of the given tips whose whole graph is known to be held: only they may be told to a
     server as haves (held is not closed). ``likely_tips`` gives up to n closed tips of origins that may be relatives.
     ``held_objects`` is a git ``objects`` folder with everything the archive holds, to be used as a git alternate,
@@ -132,6 +138,7 @@ class VisitContext(msgspec.Struct, frozen=True, kw_only=True):
     previous_visit: Visit | None
     missing: Callable[[Iterable[ObjectId]], set[ObjectId]]
     read: Callable[[Iterable[ObjectId]], dict[ObjectId, bytes]]
+    stream: Callable[[ObjectId], Iterator[bytes]]
     closed: Callable[[Iterable[ObjectId]], set[ObjectId]]
     likely_tips: Callable[[int], list[ObjectId]]
     extids: Callable[[str, Iterable[bytes], int | None], list[ExtId]]
@@ -163,6 +170,7 @@ class Loader(Protocol):
 
 
 __all__ = [
+    "EMPTY_DIRECTORY",
     "GROUP",
     "PROJECT",
     "Branch",
@@ -196,6 +204,7 @@ __all__ = [
     "Network",
     "NoConfig",
     "NotFound",
+    "NotHeld",
     "ObjectId",
     "ObjectMetadata",
     "Outcome",
@@ -213,6 +222,8 @@ __all__ = [
     "SwhkitError",
     "Target",
     "Timestamp",
+    "TooLarge",
+    "Tree",
     "Unavailable",
     "Visit",
     "VisitContext",

@@ -197,8 +197,10 @@ class _Run:
     ) -> Report:
         self.network.check(self.url)  # now with its addresses: a name that does not resolve is a failed visit
         stage.runner = stage.runner.with_(deadline=time.monotonic() + self.limits.visit_time)
-        context = self._context(stage, before, previous)
-        intake = Intake(stage, context.missing, self.limits.max_content_size, self.limits.max_pack_size)
+        missing = set if self.anew else to_bring(self.archive, before, previous)
+        limits = self.limits
+        intake = Intake(self.archive, stage, missing, limits.max_content_size, limits.max_pack_size)
+        context = self._context(stage, intake, missing, before, previous)
         try:
             outcome, late = self._take_all(loader, context, intake)
             snapshot = intake.snapshot
@@ -251,16 +253,24 @@ class _Run:
         stage.trash()
         return self._report(visit, verdict, {})
 
-    def _context(self, stage: Stage, before: Snapshot | None, previous: Visit | None) -> VisitContext:
+    def _context(
+        self,
+        stage: Stage,
+        intake: Intake,
+        missing: Callable[[Iterable[ObjectId]], set[ObjectId]],
+        before: Snapshot | None,
+        previous: Visit | None,
+    ) -> VisitContext:
         git_dir = self.archive.git_dir
         return VisitContext(
             url=self.url,
             visit_type=self.visit_type,
             previous=before,
             previous_visit=previous,
-            missing=set if self.anew else to_bring(self.archive, before, previous),
+            missing=missing,
             anew=self.anew,
-            read=self.archive.read,
+            read=intake.read,
+            stream=intake.stream,
             closed=self._remembering(self.catalog.closed),
             likely_tips=lambda limit: list(self._remember(self.catalog.likely_tips(self.origin, limit))),
             extids=lambda type, values, version: self.catalog.extids(type, values, version),

@@ -93,6 +93,7 @@ class Visits:
             previous_visit=self.previous_visit,
             missing=self._missing,
             read=lambda ids: {},
+            stream=lambda id: iter(()),
             closed=self.is_closed,
             likely_tips=lambda n: self.likely[:n],
             extids=lambda type, values, version: [],
