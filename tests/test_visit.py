@@ -40,7 +40,7 @@ from swhkit.model import (
     Timestamp,
     VisitStatus,
 )
-from swhkit.plugin import Limits, Load, VisitContext
+from swhkit.plugin import Limits, Load, Tree, VisitContext
 from swhkit.publish import recover
 from swhkit.stage import Stage
 from swhkit.swhid import Kind, ObjectId, parse_core
@@ -131,6 +131,35 @@ def test_single_objects_are_held_after_a_full_visit(target: Archive, tmp_path: P
 def test_the_order_of_items_does_not_matter(target: Archive) -> None:
     items, snapshot = history()
     assert run(target, Yields(*reversed(items), snapshot)).status == "full"
+
+
+def test_a_loader_reads_what_it_has_yielded_and_what_is_held(target: Archive) -> None:
+    held, held_snapshot = history(b"held\n")
+    run(target, Yields(*held, held_snapshot))
+    first, large = b"first", os.urandom(1 << 16) * 100
+    ids = [ObjectId(Kind.CONTENT, hash_content(data).sha1_git) for data in (first, large, b"held\n", b"none")]
+    seen: dict[ObjectId, bytes] = {}
+
+    class Reads:
+        def load(self, context: VisitContext) -> Load:
+            for data in (first, large):
+                yield Content(Bytes(data))
+            assert b"".join(context.stream(ids[1])) == large
+            for number in range(2_500):  # so that what came first is long written
+                yield Content(Bytes(b"%d" % number))
+            seen.update(context.read(ids))
+            tree = Tree(context.read)
+            tree.put(b"a/b/first", ids[0].digest, 0o100644)
+            yield from tree.write()
+            tree = Tree(context.read, tree.root)
+            tree.put(b"a/b/large", ids[1].digest, 0o100644)
+            yield from tree.write()
+            yield Snapshot({b"HEAD": Branch(BranchType.DIRECTORY, tree.root)})
+            return None
+
+    report = visit.run(target, Reads(), f"{URL}/reads", "test", network=shell())
+    assert (report.status, report.error) == ("full", None)
+    assert seen == {ids[0]: first, ids[1]: large, ids[2]: b"held\n"}
 
 
 def test_the_same_again_is_uneventful_and_changes_nothing(target: Archive) -> None:
