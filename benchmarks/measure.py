@@ -56,7 +56,7 @@ def seconds(*argv: str | Path, codes: Sequence[int] = (0,)) -> float:
     return time.monotonic() - begun
 
 
-def load(archive: Path, url: str) -> dict[str, Any]:
+def load(archive: Path, url: str, visit_type: str = "git") -> dict[str, Any]:
     """Load ``url`` into the archive of the folder ``archive`` (made by ``init``); the report, with ``wall`` seconds.
 
     A partial visit counts (exit 3: upstream lacks something); a failed one ends the benchmark.
@@ -68,7 +68,7 @@ def load(archive: Path, url: str) -> dict[str, Any]:
         archive / "swhkit.yaml",
         "load",
         "--type",
-        "git",
+        visit_type,
         "--json",
         "--",
         url,
