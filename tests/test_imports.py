@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: From the ground up: a module imports modules of its own line and of those above, never of those below.
 LAYERS = [
-    "errors units interrupts files scratch text refnames",
+    "errors units interrupts files scratch text refnames escapes",
     "hashes swhid",
     "model",
     "manifest records batches search digestmap",
@@ -37,7 +37,18 @@ LAYERS = [
     "__main__",
 ]
 #: What backends may import of swhkit.
-FOR_BACKENDS = {"errors", "files", "git", "hashes", "interrupts", "manifest", "model", "pack", "plugin"}
+FOR_BACKENDS = {
+    "errors",
+    "escapes",
+    "files",
+    "git",
+    "hashes",
+    "interrupts",
+    "manifest",
+    "model",
+    "pack",
+    "plugin",
+}
 FOR_BACKENDS |= {"process", "records", "requests", "scratch", "search", "storage", "swhid"}
 
 

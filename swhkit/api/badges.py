@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from swhkit import query
-from swhkit.api import shapes
 from swhkit.api.answers import Page
 from swhkit.api.calls import Call, Links
 from swhkit.api.errors import ApiError, clean
 from swhkit.api.parameters import origin_urls, swhid_core, swhid_qualified
 from swhkit.api.routing import Route
 from swhkit.errors import InvalidInput, NotHeld
+from swhkit.escapes import escaped
 from swhkit.swhid import Kind, ObjectId, QualifiedSwhid
 
 _GREEN, _BLUE, _RED = "#276b2c", "#17598f", "#a3261a"
@@ -66,7 +66,7 @@ def _badge(call: Call, word: str, named: Callable[[], QualifiedSwhid]) -> Page:
 def _text(call: Call, core: ObjectId) -> str:
     """What a badge says of an object: a release's name, else the SWHID. Raises ``NotHeld``."""
     if core.kind is Kind.RELEASE:
-        return shapes.text(query.release(call.archive, core.digest).name)
+        return escaped(query.release(call.archive, core.digest).name)
     query.resolve(call.archive, QualifiedSwhid(core))
     return str(core)
 

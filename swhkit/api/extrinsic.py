@@ -6,13 +6,13 @@ import datetime
 import re
 
 from swhkit import query
-from swhkit.api import shapes
 from swhkit.api.answers import Blob, Data, Redirect
 from swhkit.api.calls import Call
 from swhkit.api.errors import BadInput, ValidationError, clean
 from swhkit.api.parameters import from_base64url, origin_urls, soft_integer, to_base64url
 from swhkit.api.routing import Parameter, Route
 from swhkit.errors import InvalidSwhid
+from swhkit.escapes import escaped
 from swhkit.manifest import origin_digest
 from swhkit.model import ExtrinsicMetadata
 from swhkit.query import Pieces, Position
@@ -152,7 +152,7 @@ def _shape(
         "snapshot": record.snapshot,
         "release": record.release,
         "revision": record.revision,
-        "path": None if record.path is None else shapes.text(record.path),
+        "path": None if record.path is None else escaped(record.path),
         "directory": record.directory,
     }
     parameters = {"id": id.hex()}

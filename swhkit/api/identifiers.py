@@ -13,6 +13,7 @@ from swhkit.api.errors import BadInput, LargePayload
 from swhkit.api.parameters import swhid_core, swhid_qualified
 from swhkit.api.routing import TYPES, Route
 from swhkit.api.schemas import SWHID, array, ref
+from swhkit.escapes import escaped
 from swhkit.swhid import Kind, ObjectId, QualifiedSwhid
 
 KNOWN_MAX = 1000
@@ -65,7 +66,7 @@ def _revision_shown(swhid: QualifiedSwhid) -> str | None:
 
 
 def _path_shown(swhid: QualifiedSwhid) -> str:
-    path = shapes.text(swhid.path or b"").strip("/")
+    path = escaped(swhid.path or b"").strip("/")
     anchor = swhid.anchor
     rooted = swhid.core.kind is Kind.CONTENT and anchor is not None and anchor.kind is Kind.DIRECTORY
     # A page of a content has its root directory before the path.

@@ -11,6 +11,7 @@ from swhkit.api.calls import Call, Links
 from swhkit.api.parameters import git_hash, soft_integer
 from swhkit.api.routing import Parameter, Route
 from swhkit.api.schemas import array, ref
+from swhkit.escapes import escaped
 from swhkit.model import ContentRow, Revision
 
 LOG_MAX = 10_000
@@ -59,7 +60,7 @@ def shape_in(call: Call, digest: bytes, path: bytes, found: query.InRevision) ->
     """What ``path`` names in the directory of a revision."""
     return {
         "type": found.type,
-        "path": shapes.text(path) or ".",
+        "path": escaped(path) or ".",
         "revision": digest.hex(),
         "content": _in_revision(call, found),
     }

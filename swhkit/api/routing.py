@@ -81,7 +81,6 @@ TYPES: dict[str, PathType] = {
         {"type": "string", "pattern": "^[0-9a-f]{40}$"},
         _HEX40,
     ),
-    "word": PathType(r"[a-z]+", "A word.", {"type": "string", "pattern": "^[a-z]+$"}, "git"),
     "extended": PathType(
         r"(?:swh|SWH):[0-9]+:[A-Za-z]+:[0-9A-Fa-f]+(?:;.*)?",
         "A SWHID without qualifiers; it may be of an origin (ori) or of metadata (emd).",

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from swhkit.api.calls import Links
+from swhkit.escapes import escaped, unescaped
 from swhkit.hashes import HashName
 from swhkit.manifest import origin_digest
 from swhkit.model import (
@@ -35,28 +36,12 @@ Persons = Mapping[bytes, int]
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _OFFSET = re.compile(rb"([+-]?)([0-9]{1,6})")
-_ESCAPED = re.compile(r"\\(?:\\|x([0-9a-f]{2}))")
-
-
-def text(value: bytes) -> str:
-    """A byte string as text, escaped if it is not UTF-8."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
 
 
 def untext(value: str) -> bytes:
-    """The bytes that ``text`` may have shown as ``value``; ``value`` itself unless it can only be an escaped form."""
-    plain = value.encode("utf-8", "surrogateescape")
-    if "\\x" not in value:
-        return plain
-    raw = _ESCAPED.sub(lambda m: chr(0xDC00 + int(m[1], 16)) if m[1] else "\\", value)
-    try:
-        data = raw.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return plain
-    return data if data != plain and text(data) == value else plain
+    """The bytes that ``escaped`` may have shown as ``value``; ``value`` itself unless it can only be an escaped form."""
+    data = unescaped(value)
+    return value.encode("utf-8", "surrogateescape") if data is None else data
 
 
 def _is_text(value: bytes | None) -> bool:
@@ -76,7 +61,7 @@ def _failures(values: Mapping[str, bytes | None]) -> Json:
 
 
 def _optional(value: bytes | None) -> str | None:
-    return None if value is None else text(value)
+    return None if value is None else escaped(value)
 
 
 def _linked(**urls: str | None) -> Json:
@@ -151,7 +136,7 @@ def entry(links: Links, listed: Listed, path: bytes | None = None) -> Json:
         "dir_id": listed.parent.hex(),
         "type": item.type,
         "target": item.target.hex(),
-        "name": text(name),
+        "name": escaped(name),
         "perms": item.perms,
         "length": None if row is None else row.length,
     }
@@ -174,7 +159,7 @@ def person(value: Person | None, persons: Persons) -> Json | None:
     number = persons.get(value.fullname)
     return {
         **({} if number is None else {"id": number}),
-        "fullname": text(value.fullname),
+        "fullname": escaped(value.fullname),
         "name": _optional(value.name),
         "email": _optional(value.email),
         **_failures({"fullname": value.fullname, "name": value.name, "email": value.email}),
@@ -209,7 +194,7 @@ def revision(links: Links, digest: bytes, value: Revision, persons: Persons) -> 
         "directory": value.directory.hex(),
         "synthetic": value.synthetic,
         "metadata": value.metadata or {},
-        "extra_headers": [[text(key), text(data)] for key, data in value.extra_headers],
+        "extra_headers": [[escaped(key), escaped(data)] for key, data in value.extra_headers],
         "parents": [{"id": p.hex(), **_linked(url=links.to("revision", id=p.hex()))} for p in value.parents],
         "merge": len(value.parents) > 1,
         **_linked(
@@ -221,7 +206,7 @@ def revision(links: Links, digest: bytes, value: Revision, persons: Persons) -> 
             message_url=None if _is_text(value.message) else links.to("revision-raw", id=id),
         ),
         **failures,
-        **({} if value.raw_manifest is None else {"raw_manifest": text(value.raw_manifest)}),
+        **({} if value.raw_manifest is None else {"raw_manifest": escaped(value.raw_manifest)}),
     }
 
 
@@ -231,7 +216,7 @@ def release(links: Links, digest: bytes, value: Release, persons: Persons) -> Js
     values = {"name": value.name, "message": value.message, "raw_manifest": value.raw_manifest}
     return {
         "id": digest.hex(),
-        "name": text(value.name),
+        "name": escaped(value.name),
         "message": _optional(value.message),
         "target": None if target is None else target.hex(),
         "target_type": value.target_type.word,
@@ -244,7 +229,7 @@ def release(links: Links, digest: bytes, value: Release, persons: Persons) -> Js
         "synthetic": value.synthetic,
         **({"metadata": value.metadata} if value.metadata else {}),
         **_failures(values),
-        **({} if value.raw_manifest is None else {"raw_manifest": text(value.raw_manifest)}),
+        **({} if value.raw_manifest is None else {"raw_manifest": escaped(value.raw_manifest)}),
     }
 
 
@@ -257,7 +242,7 @@ def branch(links: Links, value: Branch | None, end: Branch | None) -> Json | Non
     kind = None if final is None else final.type.kind
     url = None if final is None or kind is None else target_url(links, kind, final.target)
     return {
-        "target": text(value.target) if alias else value.target.hex(),
+        "target": escaped(value.target) if alias else value.target.hex(),
         "target_type": value.type.value,
         **_linked(target_url=url),
     }
@@ -266,7 +251,7 @@ def branch(links: Links, value: Branch | None, end: Branch | None) -> Json | Non
 def branches(links: Links, value: SnapshotPage) -> Json:
     """A page of branches by name."""
     return {
-        text(name): branch(links, target, value.ends.get(name))
+        escaped(name): branch(links, target, value.ends.get(name))
         for name, target in value.page.branches.items()
     }
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import click
 
-from swhkit.api import shapes
 from swhkit.api.answers import Data
 from swhkit.api.calls import Call, Links
 from swhkit.api.routing import Router
@@ -14,6 +13,7 @@ from swhkit.api.table import ROUTES
 from swhkit.archive import Archive
 from swhkit.cli.common import settings
 from swhkit.cli.main import printable
+from swhkit.escapes import escaped
 from swhkit.query import Listed
 from swhkit.swhid import Kind, ObjectId, parse_qualified
 
@@ -49,12 +49,12 @@ def links(ctx: click.Context, router: Router | None = None) -> Links:
 
 def shown(value: bytes | None) -> str:
     """A byte string in one line without anything that could steer a terminal."""
-    return printable(shapes.text(value or b"").replace("\t", "\\t"))
+    return printable(escaped(value or b"").replace("\t", "\\t"))
 
 
 def paragraphs(value: bytes | None) -> list[str]:
     """The lines of a message, indented, each safe as by ``shown``."""
-    return [f"    {printable(line)}".rstrip() for line in shapes.text(value or b"").splitlines()]
+    return [f"    {printable(line)}".rstrip() for line in escaped(value or b"").splitlines()]
 
 
 def listing_lines(rows: list[Listed]) -> list[str]:
