@@ -11,7 +11,8 @@ from swhkit.api.bodies import parsed
 from swhkit.api.calls import Call, Links
 from swhkit.api.errors import BadInput, LargePayload
 from swhkit.api.parameters import swhid_core, swhid_qualified
-from swhkit.api.routing import TYPES, Route
+from swhkit.api.pathtypes import TYPES
+from swhkit.api.routing import Route
 from swhkit.api.schemas import SWHID, array, ref
 from swhkit.escapes import escaped
 from swhkit.swhid import Kind, ObjectId, QualifiedSwhid
