@@ -18,6 +18,7 @@ LAYERS = [
     "manifest records batches search",
     "process pipes",
     "net",
+    "http",
     "git",
     "pack packindex",
     "unpack",
