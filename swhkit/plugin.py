@@ -30,6 +30,7 @@ from swhkit.errors import (
 )
 from swhkit.git import Git
 from swhkit.hashes import Hashes, hash_chunks, hash_content
+from swhkit.http import REDIRECTS, Answer, Downloaded, Patience, download, fetch, judge_redirect
 from swhkit.manifest import object_id
 from swhkit.model import (
     Branch,
@@ -58,7 +59,7 @@ from swhkit.model import (
     Visit,
     VisitStatus,
 )
-from swhkit.net import Network, Target, curl_resolve
+from swhkit.net import Network, Target, curl_resolve, pinned_url
 from swhkit.process import Completed, Runner
 from swhkit.refnames import is_branch
 from swhkit.swhid import Kind, ObjectId
@@ -173,6 +174,8 @@ __all__ = [
     "EMPTY_DIRECTORY",
     "GROUP",
     "PROJECT",
+    "REDIRECTS",
+    "Answer",
     "Branch",
     "BranchType",
     "ByteSource",
@@ -183,6 +186,7 @@ __all__ = [
     "Completed",
     "Content",
     "Directory",
+    "Downloaded",
     "Duration",
     "Entry",
     "ExtId",
@@ -209,6 +213,7 @@ __all__ = [
     "ObjectMetadata",
     "Outcome",
     "Pack",
+    "Patience",
     "Person",
     "Progress",
     "Provider",
@@ -230,10 +235,14 @@ __all__ = [
     "VisitStatus",
     "WebAddress",
     "curl_resolve",
+    "download",
+    "fetch",
     "hash_chunks",
     "hash_content",
     "hookimpl",
     "is_branch",
+    "judge_redirect",
     "object_id",
+    "pinned_url",
     "without_secrets",
 ]

@@ -19,6 +19,7 @@ LAYERS = [
     "tree",
     "process pipes",
     "net",
+    "http",
     "git",
     "pack packindex",
     "shelf",

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from swhkit.plugin import (
+    REDIRECTS,
     ChildFailed,
     ChildTimeout,
     Git,
@@ -27,11 +28,12 @@ from swhkit.plugin import (
     Target,
     Unavailable,
     curl_resolve,
+    pinned_url,
     without_secrets,
 )
 from swhkit_git.classify import Failure, failure_of, visit_error
 from swhkit_git.local import hidden_symrefs
-from swhkit_git.probe import REDIRECTS, redirected
+from swhkit_git.probe import redirected
 from swhkit_git.refs import Listing
 from swhkit_git.ssh import Keys, ssh_environment
 from swhkit_git.watch import memory_of, run_watched
@@ -80,8 +82,6 @@ def address_of(target: Target, keys: Keys = Keys()) -> Address:  # noqa: B008 (f
     """
     environment = {"GIT_ALLOW_PROTOCOL": target.scheme}
     text = target.url
-    # IPv4 first: git:// has one address only, and fewer machines are without it.
-    pins = sorted(target.addresses, key=lambda address: ":" in address)
     if target.path is not None:
         text = str(target.path)
     elif target.scheme == "ssh":
@@ -93,15 +93,11 @@ def address_of(target: Target, keys: Keys = Keys()) -> Address:  # noqa: B008 (f
             "GIT_CONFIG_KEY_0": "http.curloptResolve",
             "GIT_CONFIG_VALUE_0": resolve,
         }
-    elif pins and target.host not in pins and target.scheme == "git":
+    elif target.scheme == "git" and (pinned := pinned_url(target)) != target.url:
+        text = pinned
         port = f":{target.port}" if target.port else ""
-        text = f"git://{_bracketed(pins[0])}{port}{urlsplit(target.url).path}"
         environment["GIT_OVERRIDE_VIRTUAL_HOST"] = f"{target.host}{port}"
     return Address(without_secrets(target.url), text, environment, target.path)
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def reach(

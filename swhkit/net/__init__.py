@@ -8,6 +8,7 @@ forgive disagree with each other about which host they mean.
 """
 
 from swhkit.net.addresses import is_public
+from swhkit.net.connect import dial, pinned_url, port_of
 from swhkit.net.policy import SCHEMES, Network, Target, When, curl_resolve, without_secret
 from swhkit.net.urls import MAX_URL
 
@@ -18,6 +19,9 @@ __all__ = [
     "Target",
     "When",
     "curl_resolve",
+    "dial",
     "is_public",
+    "pinned_url",
+    "port_of",
     "without_secret",
 ]
