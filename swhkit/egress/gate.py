@@ -57,10 +57,8 @@ class Gate:
         url = f"{scheme}://{place}/"
         try:
             host, port = host_and_port(place, url)
-            if host == self._target.host and (port or PORTS[scheme]) in (
-                port_of(self._target),
-                PORTS[scheme],
-            ):
+            ours = host == self._target.host and self._network.allows(scheme)
+            if ours and (port or PORTS[scheme]) in (port_of(self._target), PORTS[scheme]):
                 return msgspec.structs.replace(self._target, url=url, scheme=scheme, port=port)
             return self._network.with_cli(False).check(url)
         except InvalidUrl as error:

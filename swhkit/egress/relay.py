@@ -275,7 +275,9 @@ class Client:
             head.append(f"Content-Length: {response.headers['Content-Length']}")
         if not lasting:
             head.append("Connection: close")
-        self._connection.sendall("\r\n".join([*head, "", ""]).encode("latin-1"))
+        said = "\r\n".join([*head, "", ""]).encode("latin-1")
+        self._gate.count(len(said))
+        self._connection.sendall(said)
         while not bare and (piece := response.read1(PIECE)):
             self._gate.count(len(piece))
             self._connection.sendall(_chunk(piece) if chunked else piece)
