@@ -162,6 +162,25 @@ def test_git(tmp_path: Path, run: Run) -> None:
             assert "403" in run("git", "ls-remote", "--", f"https://127.0.0.1:{port}/repo", **settings).stderr
 
 
+def test_svn(tmp_path: Path, run: Run) -> None:
+    """It names itself only when it is asked to, and says in its own words what was refused."""
+    reply = b"HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n"
+    with answering(reply) as (port, requests), proxied(port) as proxy:
+        (tmp_path / "servers").write_text(
+            f"[global]\nhttp-proxy-host = {proxy.host}\nhttp-proxy-port = {proxy.port}\n"
+            f"http-proxy-username = {proxy.user}\nhttp-proxy-password = {proxy.password}\n"
+        )
+        info = ("svn", "info", "--non-interactive", "--config-dir", tmp_path, "--")
+        run(*info, f"http://origin.example:{port}/repo")
+        assert requests[0].startswith(b"OPTIONS /repo HTTP/1.1\r\n")
+        assert b"Proxy-Authorization" not in requests[0]
+        seen = len(requests)
+        assert "forbidden" in run(*info, f"http://127.0.0.1:{port}/repo").stderr
+        assert "proxy server returned an error" in run(*info, f"https://127.0.0.1:{port}/repo").stderr
+        assert len(proxy.refused) == 2
+        assert len(requests) == seen
+
+
 def test_rsync(tmp_path: Path, run: Run) -> None:
     port, module = _free_port(), tmp_path / "module"
     module.mkdir()
