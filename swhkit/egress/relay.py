@@ -165,12 +165,16 @@ class Client:
         return lasting
 
     def _drained(self, request: Request) -> bool:
-        """Whether the connection can be used for another request: the body of this one is short, and read now."""
-        if not request.lasting or request.chunked or request.length > _DRAINED or "Expect" in request.headers:
+        """Read the body of a request that is refused, or the client might never see why; whether the connection can
+        be used for another request then."""
+        if "Expect" in request.headers:
             return False
-        for _ in self._body(request):
-            pass
-        return True
+        size = 0
+        for piece in self._body(request):
+            size += len(piece)
+            if size > _DRAINED:
+                return False
+        return request.lasting
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
