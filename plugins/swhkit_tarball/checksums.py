@@ -44,7 +44,9 @@ def _parse(name: str, text: str) -> bytes:
     elif len(plain.rstrip("=")) == -(-size * 8 // 6):
         digest = _base64(plain)
     if digest is None or len(digest) != size:
-        raise ValueError(f"checksums.{name}: expected {size} bytes as {2 * size} hex digits or in base64, got {text!r}")
+        raise ValueError(
+            f"checksums.{name}: expected {size} bytes as {2 * size} hex digits or in base64, got {text!r}"
+        )
     return digest
 
 

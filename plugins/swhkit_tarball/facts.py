@@ -58,9 +58,7 @@ def known_release(context: VisitContext, value: bytes) -> bytes | None:
     if context.anew:
         return None
     releases = {
-        extid.digest
-        for extid in context.extids(MANIFEST, [value], _VERSION)
-        if extid.kind is Kind.RELEASE
+        extid.digest for extid in context.extids(MANIFEST, [value], _VERSION) if extid.kind is Kind.RELEASE
     }
     closed = context.closed(ObjectId(Kind.RELEASE, digest) for digest in releases)
     return min((id.digest for id in closed), default=None)
@@ -72,7 +70,11 @@ def release_extid(value: bytes, release: bytes) -> ExtId:
 
 
 def about_original(
-    context: VisitContext, source: Source, directory: bytes, release: bytes | None = None, filename: str | None = None
+    context: VisitContext,
+    source: Source,
+    directory: bytes,
+    release: bytes | None = None,
+    filename: str | None = None,
 ) -> Iterator[Item]:
     """The facts of the archive file that a directory was unpacked from."""
     facts: dict[str, Any] = {

@@ -139,5 +139,3 @@ class ContentLoader:
         if self._layout == "nar":
             yield from checksum_extids(Kind.CONTENT, digest, self._wanted, "nar")
         return digest
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from swhkit.plugin import Directory, Entry, File, Kind, ObjectId, Unavailable, VisitContext, decode_directory
+from swhkit.plugin import Entry, File, Kind, ObjectId, Unavailable, VisitContext, parse_directory
 from swhkit_tarball.checksums import Sums, difference
 from swhkit_tarball.source import Source
 
@@ -73,7 +73,8 @@ def _leaf(context: VisitContext, entry: Entry) -> Iterator[bytes]:
     if entry.perms == _LINK:
         yield _words("(", "type", "symlink", "target", b"".join(context.stream(id)), ")")
     else:
-        yield from _regular(context.length(id), context.stream(id), executable=entry.perms == _EXECUTABLE)
+        length = sum(len(piece) for piece in context.stream(id))  # it stands before the bytes
+        yield from _regular(length, context.stream(id), executable=entry.perms == _EXECUTABLE)
 
 
 def _regular(length: int, pieces: Iterable[bytes], *, executable: bool) -> Iterator[bytes]:
@@ -85,7 +86,7 @@ def _regular(length: int, pieces: Iterable[bytes], *, executable: bool) -> Itera
 
 def _entries(context: VisitContext, directory: bytes) -> list[Entry]:
     id = ObjectId(Kind.DIRECTORY, directory)
-    return sorted(decode_directory(context.read([id])[id]).entries, key=lambda entry: entry.name)
+    return sorted(parse_directory(context.read([id])[id]).entries, key=lambda entry: entry.name)
 
 
 def _words(*words: str | bytes) -> bytes:

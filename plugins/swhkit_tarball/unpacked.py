@@ -57,9 +57,7 @@ def limits_of(bounds: Bounds) -> ArchiveLimits:
     )
 
 
-def unpacked(
-    context: VisitContext, source: Source, limits: ArchiveLimits
-) -> Generator[Item, None, bytes]:
+def unpacked(context: VisitContext, source: Source, limits: ArchiveLimits) -> Generator[Item, None, bytes]:
     """Yield the objects of an archive; returns the digest of its root directory.
 
     Raises ``InvalidInput`` for what is no archive, is damaged, or exceeds the limits: then nothing was yielded.
@@ -67,7 +65,9 @@ def unpacked(
     survey = _survey(context, source.path, limits, source.url)
     if survey.tree.skipped:
         context.log.warning(
-            "%s: %d members that lead out of the archive or nowhere are left out", source.url, survey.tree.skipped
+            "%s: %d members that lead out of the archive or nowhere are left out",
+            source.url,
+            survey.tree.skipped,
         )
     wanted: set[bytes] = set()
     leaves: list[bytes] = []
@@ -142,5 +142,3 @@ def _contents(
             wanted.discard(digest)
             if not wanted:
                 return
-
-

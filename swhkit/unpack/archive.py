@@ -13,6 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from swhkit.errors import InvalidInput
+from swhkit.process import Runner
 from swhkit.unpack.inflate import compression, inflate
 from swhkit.unpack.member import CHUNK, ArchiveLimits, Member, Meter
 from swhkit.unpack.tar import is_header, read_tar
@@ -27,13 +28,16 @@ class Archive(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def open_archive(path: Path, limits: ArchiveLimits | None = None) -> Iterator[Archive]:
+def open_archive(
+    path: Path, limits: ArchiveLimits | None = None, runner: Runner | None = None, *, name: str | None = None
+) -> Iterator[Archive]:
     """The members of an archive file, known by its first bytes, whatever its name.
 
-    Raises ``InvalidInput`` when it cannot be opened or is no archive; so does reading the members when it is damaged
+    ``runner`` starts the child that some formats are read by (one of its own without it); ``name`` is what messages
+    call the archive (its path without it). Raises ``InvalidInput`` when it cannot be opened or is no archive; so does reading the members when it is damaged
     or exceeds ``limits``.
     """
-    meter = Meter(os.fsdecode(path), limits or ArchiveLimits())
+    meter = Meter(name or os.fsdecode(path), limits or ArchiveLimits())
     try:
         file = path.open("rb")
     except OSError as error:
