@@ -18,11 +18,11 @@ from swhkit.plugin import Provider, Size, hookimpl
 from swhkit_tarball.checksums import parse_checksums
 from swhkit_tarball.versions import parse_time
 
-#: Endings of the names of archives, as the members of a URL's path have them.
-_ENDINGS = re.compile(
-    r".\.(?:tar(?:\.(?:gz|bz2|xz|lzma|lz|zst|z))?|t(?:gz|bz2?|xz|lz|zst|az)|zip|jar|war|ear|whl|egg|crate|gem"
+#: Paths that end as the names of archives do.
+_ENDING = re.compile(
+    r".*[^/]\.(?:tar(?:\.(?:gz|bz2|xz|lzma|lz|zst|z))?|t(?:gz|bz2?|xz|lz|zst|az)|zip|jar|war|ear|whl|egg|crate|gem"
     r"|nar(?:\.(?:gz|bz2|xz|zst))?|7z|cpio|deb|rpm|iso|cab|lzh|lha|xar|rar)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 #: What a local folder has that is another loader's: files and folders by which repositories are known.
 _MARKS = (
@@ -138,7 +138,7 @@ def swhkit_visit_type(url: str) -> str | None:
     if parts.scheme not in ("", "file", "http", "https", "ftp"):
         return None
     path = unquote(parts.path) if parts.scheme else url
-    if _ENDINGS.search(path) and _ENDINGS.search(path).end() == len(path):
+    if _ENDING.fullmatch(path):
         return "tarball-directory"
     return "directory" if parts.scheme in ("", "file") and _is_plain_folder(path) else None
 
