@@ -123,7 +123,7 @@ def swhkit_loaders() -> list[Provider]:
         Provider("tar", "packages: an archive for each version", "swhkit_tarball.releases:make", TarConfig),
         Provider("content", "single files", "swhkit_tarball.loader:make_content", ContentConfig),
         Provider(
-            "directory", "local folders as they lie, and archive files", "swhkit_tarball.loader:make_directory", TarballConfig
+            "directory", "local folders, and archive files", "swhkit_tarball.loader:make_directory", TarballConfig
         ),
     ]  # fmt: skip
 

@@ -46,4 +46,4 @@ def parse_time(text: str) -> Timestamp:
     return Timestamp(utc.days * 86400 + utc.seconds, utc.microseconds, written)
 
 
-_EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - compared with a moment whose offset is taken out
+_EPOCH = datetime.datetime(1970, 1, 1)
