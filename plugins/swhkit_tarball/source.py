@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
-from swhkit.plugin import Target, Unavailable, VisitContext, without_secrets
+from swhkit.plugin import Target, Unavailable, VisitContext, download, without_secrets
 from swhkit_tarball.checksums import Sums, difference
 
 #: Digests of every file that is loaded, asked for or not: they are kept with it.
@@ -61,14 +61,25 @@ def opened(context: VisitContext, url: str, algorithms: Collection[str] = ()) ->
         return
     file = context.scratch / "download"
     try:
-        _download(context, target, file)
-        yield _local(context, file, public(url), {*ALWAYS, *algorithms})
+        filename = _downloaded(context, target, file)
+        source = _local(context, file, public(url), {*ALWAYS, *algorithms})
+        yield msgspec.structs.replace(source, name=filename or source.name)
     finally:
         file.unlink(missing_ok=True)
 
 
-def _download(context: VisitContext, target: Target, file: Path) -> None:
-    raise Unavailable(f"{public(target.url)}: cannot be downloaded to {file} in {context.scratch}")
+def _downloaded(context: VisitContext, target: Target, file: Path) -> str:
+    """Bring what is at a URL; returns the name that the server gives it."""
+    context.progress("downloading")
+    found = download(
+        context.network,
+        target,
+        file,
+        limit=context.limits.max_pack_size,
+        deadline=context.runner.deadline,
+        tell=lambda size: context.progress("downloading", size),
+    )
+    return found.filename
 
 
 def _local(context: VisitContext, path: Path, url: str, algorithms: Collection[str]) -> Source:
