@@ -391,6 +391,21 @@ def test_where_nobody_may_go(place: str, network: Network, monkeypatch: pytest.M
         assert isinstance(proxy.cause(), Unavailable)
 
 
+def test_a_refusal_is_heard_and_does_not_end_the_connection() -> None:
+    with raw_server(echo) as server, proxied(server.port) as proxy, client(proxy) as connection:
+        for size, lasts in ((400_000, True), (0, True), (4_000_000, False)):
+            body = iter([bytes(100_000)] * (size // 100_000))
+            own = {**secret(proxy), "Transfer-Encoding": "chunked"}
+            with suppress(ConnectionError):
+                connection.request("REPORT", "http://10.0.0.1/", body=body, headers=own, encode_chunked=True)
+            if lasts:
+                answer = connection.getresponse()
+                assert (answer.status, answer.headers["Connection"]) == (403, "keep-alive")
+                answer.read()
+        connection.close()
+        assert ask(proxy, f"http://origin.example:{server.port}/")[0] == 207
+
+
 @pytest.mark.parametrize(
     "url", ["/x", "*", "https://origin.example/", "ftp://127.0.0.1/", "file:///etc/passwd", "http:x"]
 )
