@@ -22,9 +22,11 @@ _EMPTY = git_digest("blob", b"")
 #: Symbolic links followed for one name, as Linux does.
 _HOPS = 40
 #: Memory of one tree (bytes), and folders entered while it is built: far beyond any honest archive.
-_MEMORY, _STEPS = 192 << 20, 20_000_000
+_MEMORY, _STEPS = 200 << 20, 20_000_000
+#: Entries of one folder: all of it is in memory while it is hashed.
+_WIDTH = 300_000
 #: What an entry takes beside the bytes of its name, and a folder beside that.
-_ENTRY, _FOLDER = 160, 240
+_ENTRY, _FOLDER = 190, 240
 
 
 #: A file of one name: its digest, and ``x`` or ``-`` for whether it is executable. A million of them fit in memory.
@@ -193,7 +195,7 @@ class ArchiveTree:
             there.digest, there.executable = leaf[:_LENGTH], leaf[_LENGTH:] == b"x"
         else:
             if there is None:
-                self._count(_ENTRY + len(last))
+                self._new(folder, _ENTRY + len(last))
             if isinstance(leaf, _Leaf):
                 self._count(_ENTRY + len(leaf.link or b""))
             folder[last] = leaf
@@ -201,7 +203,7 @@ class ArchiveTree:
     def _make(self, folder: _Folder, name: bytes) -> _Folder:
         """A new folder in ``folder``."""
         self._meter.member()
-        self._count(_ENTRY + _FOLDER + len(name))
+        self._new(folder, _ENTRY + _FOLDER + len(name))
         made = _Folder(folder.depth + 1, folder.length + 1 + len(name))
         if made.depth > self._meter.limits.depth or made.length > NAME_LIMIT:
             raise self._meter.error(
@@ -210,6 +212,12 @@ class ArchiveTree:
             )
         folder[name] = made
         return made
+
+    def _new(self, folder: _Folder, size: int) -> None:
+        """One more entry of a folder, which takes that much memory."""
+        if len(folder) >= _WIDTH:
+            raise self._meter.error(f"has a folder with more than {_WIDTH} entries, the most that is read")
+        self._count(size)
 
     def _count(self, size: int) -> None:
         """So many bytes more are kept."""
