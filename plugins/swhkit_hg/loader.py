@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -114,7 +114,7 @@ class HgLoader:
 
     @contextmanager
     def _served(
-        self, context: VisitContext, command: list[str | Path], environment: dict[str, str]
+        self, context: VisitContext, command: Sequence[str | Path], environment: Mapping[str, str]
     ) -> Iterator[Peer]:
         """A server that is started for us. What it says when it fails is the reason."""
         shown = without_secrets(context.url)

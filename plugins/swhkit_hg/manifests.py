@@ -208,15 +208,15 @@ class _Absent(Exception):
 
 
 def _edit(tree: Tree, base: Text, text: Text, found: Hunks, files: Files) -> None:
-    """Make of the tree of ``base`` that of ``text``. What goes goes first: a folder may take a file's place."""
-    for region in regions(base, text, found):
-        if region.first < region.behind:
-            for change in changes(base, text, region):
-                if change.after is None:
-                    tree.remove(change.path)
+    """Make of the tree of ``base`` that of ``text``.
+
+    The order of the paths is the right one also where a folder takes a file's place, or a file a folder's.
+    """
     for region in regions(base, text, found):
         for path, _, after in changes(base, text, region):
-            if after is not None:
+            if after is None:
+                tree.remove(path)
+            else:
                 tree.put(path, *_target(path, after, files))
 
 
