@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from swhkit_hg.changegroup import Changegroup
@@ -22,20 +23,21 @@ OFFER = b"HG20\nchangegroup=01,02,03\nerror=abort,unsupportedcontent,pushraced,p
 _VERSIONS = frozenset({"01", "02", "03"})
 
 
-def changegroup_of(source: Source) -> Iterator[Changegroup]:
-    """The changegroups of a bundle; each is to be read to its end before the next is asked for.
+def changegroups(source: Source, scratch: Path) -> Iterator[Changegroup]:
+    """The changegroups of a bundle; each is to be read to its end before the next is asked for. What is too large for
+    memory goes to ``scratch``.
 
     Raises ``Broken``, ``Unsupported``.
     """
     magic = exactly(source, 4)
     if magic == b"HG10":
-        yield Changegroup(_bundle_1(source), "01")
+        yield Changegroup(_bundle_1(source), "01", scratch)
     elif magic == b"HG20":
-        yield from _bundle_2(source)
+        yield from _bundle_2(source, scratch)
     elif magic.startswith(b"HG"):
         raise Unsupported(f"it is a bundle of a kind that is not known ({magic!r})")
     else:
-        yield Changegroup(Prefixed(magic, source), "01")
+        yield Changegroup(Prefixed(magic, source), "01", scratch)
 
 
 class Prefixed:
@@ -59,7 +61,7 @@ def _bundle_1(source: Source) -> Source:
     return decompressed(inside, compression.decode("latin-1"))
 
 
-def _bundle_2(source: Source) -> Iterator[Changegroup]:
+def _bundle_2(source: Source, scratch: Path) -> Iterator[Changegroup]:
     parameters = _stream_parameters(source)
     inside = decompressed(source, parameters.pop("Compression", "UN"))
     for name in parameters:
@@ -70,7 +72,7 @@ def _bundle_2(source: Source) -> Iterator[Changegroup]:
             version = part.parameters.get("version", "01")
             if version not in _VERSIONS or "treemanifest" in part.parameters:
                 raise Unsupported(f"it is a changegroup of version {version}, or of tree manifests")
-            yield Changegroup(part, version)
+            yield Changegroup(part, version, scratch)
         elif part.kind.startswith("error:"):
             raise Broken(f"Mercurial says: {part.complaint()}")
         elif part.mandatory and part.kind not in _HARMLESS:

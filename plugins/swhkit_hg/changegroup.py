@@ -45,12 +45,12 @@ class Delta(NamedTuple):
 
 
 class Changegroup:
-    """One changegroup of ``version``; ``scratch`` (set before it is read) is where large chunks go."""
+    """One changegroup of ``version``; ``scratch`` is where large chunks go."""
 
-    def __init__(self, source: Source, version: str) -> None:
+    def __init__(self, source: Source, version: str, scratch: Path) -> None:
         self._source, self._version = source, version
         self._header = _HEADERS[version]
-        self.scratch = Path()
+        self._scratch = scratch
 
     def group(self) -> Iterator[Delta]:
         """The deltas of the next group: that of the changesets, then that of the manifests."""
@@ -87,4 +87,4 @@ class Changegroup:
     def _chunk(self, length: int) -> Text:
         if length <= BIG:
             return exactly(self._source, length)
-        return text_from(pieces(self._source, length), self.scratch)
+        return text_from(pieces(self._source, length), self._scratch)

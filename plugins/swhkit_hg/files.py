@@ -53,7 +53,9 @@ class Files:
 
         Raises ``Broken``, ``Unsupported``.
         """
-        for _ in changegroup.files():
+        for number, _ in enumerate(changegroup.files()):
+            if number % 100 == 0:
+                self._context.progress("reading files", number)
             for delta in changegroup.group():
                 yield from self._revision(delta)
             self._forget()

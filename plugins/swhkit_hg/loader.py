@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 
 from swhkit.plugin import (
-    ChildTimeout,
+    Content,
     Directory,
     ExtId,
     Gap,
@@ -28,7 +27,8 @@ from swhkit.plugin import (
 )
 from swhkit_hg import HgConfig
 from swhkit_hg.branches import bookmark_branches, head_branches, head_of, releases, tag_branches
-from swhkit_hg.bundle import changegroup_of
+from swhkit_hg.bundle import changegroups
+from swhkit_hg.changegroup import Changegroup
 from swhkit_hg.changeset import revision
 from swhkit_hg.errors import Broken, Unsupported
 from swhkit_hg.files import Files
@@ -36,11 +36,13 @@ from swhkit_hg.history import HELD, LOST, History
 from swhkit_hg.known import EXTID, VERSION, find_held, unchanged
 from swhkit_hg.local import ENVIRONMENT, server
 from swhkit_hg.manifests import Manifests
-from swhkit_hg.peer import BundleFile, Listing, Peer, Stdio, Web
-from swhkit_hg.ssh import is_away, ssh_command
+from swhkit_hg.peer import BundleFile, Listing, Peer, Web
+from swhkit_hg.serving import served
+from swhkit_hg.ssh import ssh_command
 from swhkit_hg.tables import NULL
 
-_NAMED = 3
+#: After so many more it is told how far the visit is.
+_TOLD = 1000
 
 
 def make(config: HgConfig) -> HgLoader:
@@ -67,27 +69,19 @@ class HgLoader:
 
     def _visit(self, context: VisitContext, target: Target) -> Load:
         with ExitStack() as stack:
-            context.progress("listing branches")
-            peer = stack.enter_context(self._peer(context, target))
-            listing = peer.listing()
-            if listing is not None and unchanged(context, listing):
-                assert context.previous is not None
-                yield context.previous
-                return Outcome(load_status=LoadStatus.UNEVENTFUL)
             history = stack.enter_context(closing(History(context.scratch)))
             manifests = stack.enter_context(closing(Manifests(context, history)))
             files = stack.enter_context(closing(Files(context, history)))
-            with peer.bundle() as source:
-                for changegroup in changegroup_of(source):
-                    changegroup.scratch = context.scratch
-                    context.progress("reading changesets")
-                    for delta in changegroup.group():
-                        history.add(delta)
-                    find_held(context, history)
-                    manifests.spool(changegroup)
-                    context.progress("reading files")
-                    yield from files.take(changegroup)
-            context.progress("making directories")
+            context.progress("listing branches")
+            with self._peer(context, target) as peer:
+                listing = peer.listing()
+                if listing is not None and unchanged(context, listing):
+                    assert context.previous is not None
+                    yield context.previous
+                    return Outcome(load_status=LoadStatus.UNEVENTFUL)
+                with peer.bundle() as source:
+                    for changegroup in changegroups(source, context.scratch):
+                        yield from _read(context, changegroup, history, manifests, files)
             yield from manifests.directories(files)
             yield from _revisions(context, history, manifests)
             return (yield from _results(context, history, listing))
@@ -95,51 +89,36 @@ class HgLoader:
     @contextmanager
     def _peer(self, context: VisitContext, target: Target) -> Iterator[Peer]:
         """Whoever has the repository, for the time of the block."""
+        within = self._config.listing_time
         if target.scheme in ("http", "https"):
-            yield Web(context, target.url)
+            yield Web(context, target.url, within)
         elif target.path is not None and target.path.is_file():
             yield BundleFile(target.path)
         elif target.path is not None:
-            with self._served(context, server(target.path, context.scratch / "view"), ENVIRONMENT) as peer:
+            with served(context, server(target.path, context.scratch / "view"), ENVIRONMENT, within) as peer:
                 yield peer
         elif target.scheme == "ssh":
             own = context.network.from_cli
             command, environment = ssh_command(target, self._config.ssh_config, own)
-            with self._served(context, command, environment) as peer:
+            with served(context, command, environment, within) as peer:
                 yield peer
         else:
             raise InvalidUrl(
                 f"{without_secrets(target.url)}: Mercurial is spoken over http, https and ssh, not {target.scheme}"
             )
 
-    @contextmanager
-    def _served(
-        self, context: VisitContext, command: Sequence[str | Path], environment: Mapping[str, str]
-    ) -> Iterator[Peer]:
-        """A server that is started for us. What it says when it fails is the reason."""
-        shown = without_secrets(context.url)
-        try:
-            with context.runner.start(command, env=environment) as child:
-                try:
-                    yield Stdio(child.stdin, child.stdout)
-                except Broken as error:
-                    child.ended(_PATIENCE)
-                    said = _words(child.stderr())
-                    if is_away(child.stderr()):
-                        raise Unavailable(f"{shown}: there is no connection ({said})") from error
-                    raise Broken(f"{error} ({said})" if said else str(error)) from error
-        except ChildTimeout as error:
-            raise Unavailable(f"{shown}: the server did not answer in time") from error
 
-
-#: Seconds in which a server that has failed says why.
-_PATIENCE = 5.0
-
-
-def _words(stderr: str) -> str:
-    """What a server or ssh has said, as one short line."""
-    said = [" ".join(line.split()) for line in without_secrets(stderr).splitlines()]
-    return "; ".join(filter(None, said))[-400:]
+def _read(
+    context: VisitContext, changegroup: Changegroup, history: History, manifests: Manifests, files: Files
+) -> Iterator[Content]:
+    """Read a changegroup to its end: changesets, manifests, files, as they come."""
+    for delta in changegroup.group():
+        history.add(delta)
+        if len(history) % _TOLD == 0:
+            context.progress("reading changesets", len(history))
+    find_held(context, history)
+    manifests.spool(changegroup)
+    yield from files.take(changegroup)
 
 
 def _revisions(
@@ -150,7 +129,7 @@ def _revisions(
         row = history[number]
         if row.flags & HELD:
             continue
-        if number % 1000 == 0:
+        if number % _TOLD == 0:
             context.progress("making revisions", number, len(history))
         if row.manifest == NULL:
             empty = Directory(())

@@ -86,6 +86,8 @@ class Manifests:
         A manifest that names files which did not come has no directory then. Raises ``Broken`` for damage.
         """
         for number in range(len(self)):
+            if number % 1000 == 0:
+                self._context.progress("making directories", number, len(self))
             row = self[number]
             base = self._text(row.base)
             delta = self._delta(row)

@@ -7,7 +7,8 @@ whether anything is new, and a bundle of everything. Secret and obsolete changes
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -15,9 +16,9 @@ from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit, urlunspli
 
 import msgspec
 
-from swhkit.plugin import LimitExceeded, VisitContext, download, fetch
+from swhkit.plugin import Downloaded, LimitExceeded, VisitContext, download, fetch
 from swhkit_hg.bundle import OFFER
-from swhkit_hg.errors import Broken
+from swhkit_hg.errors import Broken, CutShort
 from swhkit_hg.stream import Source, decompressed, exactly
 
 #: Bytes of a list of branches or bookmarks.
@@ -54,7 +55,10 @@ class BundleFile:
         self._path = path
 
     def listing(self) -> Listing | None:
-        """None: what is in the bundle is only seen by reading it."""
+        """None: what is in the bundle is only seen by reading it. Raises ``Broken`` if it is none."""
+        with self._path.open("rb") as file:
+            if not file.read(2) == b"HG":
+                raise Broken("the file is no Mercurial bundle")
         return None
 
     @contextmanager
@@ -70,13 +74,11 @@ class Stdio:
     def __init__(self, stdin: BinaryIO, stdout: BinaryIO) -> None:
         self._stdin, self._stdout = stdin, stdout
         self._capabilities = self._greet()
+        self._listing = self._listed()
 
     def listing(self) -> Listing | None:
-        """What the server has; None if it is too old to say."""
-        if not {b"branchmap", b"pushkey"} <= self._capabilities:
-            return None
-        branches, bookmarks = self._call(b"branchmap"), self._call(b"listkeys", namespace=b"bookmarks")
-        return Listing(_branches(branches), _bookmarks(bookmarks))
+        """What the server has; None if it is too old to say. It was asked when this was made."""
+        return self._listing
 
     @contextmanager
     def bundle(self) -> Iterator[Source]:
@@ -85,6 +87,12 @@ class Stdio:
             raise Broken("the server is older than Mercurial 1.9, and cannot send a bundle")
         self._send(b"getbundle\n* %d\n" % len(_EVERYTHING), _EVERYTHING)
         yield self._stdout
+
+    def _listed(self) -> Listing | None:
+        if not {b"branchmap", b"pushkey"} <= self._capabilities:
+            return None
+        branches, bookmarks = self._call(b"branchmap"), self._call(b"listkeys", namespace=b"bookmarks")
+        return Listing(_branches(branches), _bookmarks(bookmarks))
 
     def _greet(self) -> set[bytes]:
         """Introduce ourselves; returns what the server can do."""
@@ -98,12 +106,14 @@ class Stdio:
                 break
             before = line
         if not found:
-            raise Broken("no Mercurial server answers")
+            raise CutShort("no Mercurial server answers")
         return found
 
     def _call(self, command: bytes, **arguments: bytes) -> bytes:
         self._send(command + b"\n", {name.encode("ascii"): value for name, value in arguments.items()})
         line = self._stdout.readline(_LINE)
+        if not line:
+            raise CutShort("it ends in the middle")
         if not line.strip().isdigit():
             raise Broken(f"the server has no answer to {command.decode('ascii')}")
         if (length := int(line)) > LISTING_LIMIT:
@@ -122,14 +132,27 @@ class Stdio:
 
 
 class Web:
-    """A server that is asked over http or https."""
+    """A server that is asked over http or https; or a bundle that lies on one, if it is named like one.
 
-    def __init__(self, context: VisitContext, url: str) -> None:
+    ``listing_time``: seconds within which it must have said what it has.
+    """
+
+    def __init__(self, context: VisitContext, url: str, listing_time: float) -> None:
         self._context, self._parts = context, urlsplit(url)
+        self._deadline = time.monotonic() + listing_time
+        if context.runner.deadline is not None:
+            self._deadline = min(self._deadline, context.runner.deadline)
+        self._file: BundleFile | None = None
 
     def listing(self) -> Listing | None:
-        """What the server has. Raises ``NotFound`` if it is no Mercurial server."""
-        capabilities = set(self._ask(b"capabilities").split())
+        """What the server has; None if it is too old to say, or there is a file. Raises ``NotFound``."""
+        try:
+            capabilities = set(self._ask(b"capabilities").split())
+        except Broken:
+            if not self._parts.path.endswith(".hg"):
+                raise
+            self._file = BundleFile(self._downloaded(urlunsplit(self._parts._replace(fragment=""))).path)
+            return self._file.listing()
         if not {b"branchmap", b"pushkey"} <= capabilities:
             return None
         return Listing(
@@ -139,36 +162,32 @@ class Web:
     @contextmanager
     def bundle(self) -> Iterator[Source]:
         """Everything the server has, once it has come whole."""
-        path = self._context.scratch / "origin.bundle"
+        if self._file is not None:
+            with self._file.bundle() as source:
+                yield source
+            return
         arguments = {name.decode("ascii"): value for name, value in _EVERYTHING.items()}
-        found = download(
+        found = self._downloaded(self._url(b"getbundle", arguments))
+        with found.path.open("rb", buffering=1 << 18) as file:
+            _require_mercurial(found.content_type, lambda: file.read(1000))
+            yield decompressed(file, "GZ")
+
+    def _downloaded(self, url: str) -> Downloaded:
+        return download(
             self._context.network,
-            self._url(b"getbundle", arguments),
-            path,
+            url,
+            self._context.scratch / "origin.bundle",
             limit=self._context.limits.max_pack_size,
             deadline=self._context.runner.deadline,
             tell=lambda size: self._context.progress("downloading", size),
         )
-        kind = (found.content_type or "").partition(";")[0].strip().lower()
-        with path.open("rb", buffering=1 << 18) as file:
-            path.unlink()
-            if kind == "application/hg-error":
-                raise Broken(f"the server says: {_said(file.read(1000))}")
-            if kind not in _MERCURIAL:
-                raise Broken("the server answers, but not as a Mercurial server does")
-            yield decompressed(file, "GZ")
 
     def _ask(self, command: bytes, **arguments: bytes) -> bytes:
-        with fetch(
-            self._context.network, self._url(command, arguments), deadline=self._context.runner.deadline
-        ) as answer:
+        url = self._url(command, arguments)
+        with fetch(self._context.network, url, deadline=self._deadline) as answer:
             answer.check()
-            kind = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
             body = answer.whole(LISTING_LIMIT, "the largest list of branches that is read")
-        if kind == "application/hg-error":
-            raise Broken(f"the server says: {_said(body)}")
-        if kind not in _MERCURIAL:
-            raise Broken("the server answers, but not as a Mercurial server does")
+            _require_mercurial(answer.headers.get("Content-Type"), lambda: body)
         return body
 
     def _url(self, command: bytes, arguments: Mapping[str, bytes]) -> str:
@@ -178,6 +197,15 @@ class Web:
 
 #: Content types of answers (the last is that of servers before Mercurial 1.0).
 _MERCURIAL = frozenset({"application/mercurial-0.1", "application/hg-changegroup"})
+
+
+def _require_mercurial(content_type: str | None, body: Callable[[], bytes]) -> None:
+    """Raise ``Broken`` unless an answer is Mercurial's, by its type."""
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind == "application/hg-error":
+        raise Broken(f"the server says: {_said(body())}")
+    if kind not in _MERCURIAL:
+        raise Broken("the server answers, but not as a Mercurial server does")
 
 
 def _said(body: bytes) -> str:

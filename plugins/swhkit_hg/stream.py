@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from swhkit_hg.errors import Broken, Unsupported
+from swhkit_hg.errors import Broken, CutShort, Unsupported
 
 #: Bytes that are read from a compressed source at once.
 _PIECE = 1 << 16
@@ -33,7 +33,7 @@ def exactly(source: Source, size: int) -> bytes:
         data = source.read(size)
         pieces.append(data)
     if not data:
-        raise Broken("it ends in the middle")
+        raise CutShort("it ends in the middle")
     return b"".join(pieces)
 
 
@@ -106,7 +106,7 @@ class _Inflated(io.RawIOBase):
             if data:
                 return data
             if ended:
-                raise Broken("it ends in the middle")
+                raise CutShort("it ends in the middle")
         return b""
 
     def _feed(self) -> tuple[bytes, bool]:
