@@ -1,7 +1,9 @@
 """A repository of this machine, seen through a folder of ours.
 
 Mercurial writes caches beside a repository that it only reads. So it is given a folder with a ``.hg`` of ours in which
-all that counts are links: nothing is written at the origin, and its configuration is not there to be read.
+all that counts are links: nothing is written at the origin, and its configuration is not there to be read. (Only for
+repositories of before Mercurial 1.0, whose history has no folder of its own, this cannot be: through links into
+``.hg`` itself Mercurial does not follow.)
 """
 
 from __future__ import annotations
@@ -37,9 +39,11 @@ def server(repository: Path, folder: Path) -> list[str | Path]:
     hg = repository / ".hg"
     if not hg.is_dir():
         raise Broken("there is no Mercurial repository")
+    source, bookmarks = _shared(hg)
+    if not (source / "store").is_dir() and (source / "data").is_dir():
+        return ["hg", "-R", repository, "serve", "--stdio"]
     view = folder / ".hg"
     view.mkdir(parents=True)
-    source, bookmarks = _shared(hg)
     for entry in source.iterdir():
         if entry.name not in _LEFT_OUT:
             (view / entry.name).symlink_to(entry.absolute())

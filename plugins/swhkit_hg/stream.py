@@ -60,13 +60,13 @@ def decompressed(source: Source, compression: str) -> Source:
         case "UN":
             return source
         case "GZ":
-            return io.BufferedReader(_Inflated(source, zlib.decompressobj()), 1 << 18)
+            return io.BufferedReader(_Inflated(source, zlib.decompressobj(), zlib.error), 1 << 18)
         case "BZ":
-            return io.BufferedReader(_Inflated(source, bz2.BZ2Decompressor()), 1 << 18)
+            return io.BufferedReader(_Inflated(source, bz2.BZ2Decompressor(), OSError), 1 << 18)
         case "ZS":
             from backports import zstd
 
-            return io.BufferedReader(_Inflated(source, zstd.ZstdDecompressor()), 1 << 18)
+            return io.BufferedReader(_Inflated(source, zstd.ZstdDecompressor(), zstd.ZstdError), 1 << 18)
         case _:
             raise Unsupported(f"it is compressed with {compression!r}, which is not known")
 
@@ -83,18 +83,15 @@ class _Decompressor(Protocol):
 class _Inflated(io.RawIOBase):
     """The inside of a compressed stream."""
 
-    def __init__(self, source: Source, machine: _Decompressor) -> None:
+    def __init__(self, source: Source, machine: _Decompressor, error: type[Exception]) -> None:
         super().__init__()
-        self._source, self._machine, self._waiting = source, machine, b""
+        self._source, self._machine, self._error = source, machine, error
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # any writable buffer, in fact
-        try:
-            data = self._next(len(buffer))
-        except (zlib.error, OSError, ValueError) as error:
-            raise Broken(f"its compressed data is damaged ({error})") from None
+        data = self._next(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -102,7 +99,10 @@ class _Inflated(io.RawIOBase):
         """The next bytes, ``size`` at most; none at the end."""
         while not self._machine.eof:
             feed, ended = self._feed()
-            data = self._machine.decompress(feed, size)
+            try:
+                data = self._machine.decompress(feed, size)
+            except self._error as error:
+                raise Broken(f"its compressed data is damaged ({error})") from None
             if data:
                 return data
             if ended:
