@@ -33,24 +33,21 @@ class Change(NamedTuple):
 
 
 def regions(base: Text, text: Text, found: Hunks) -> Iterator[Region]:
-    """The hunks, widened to whole lines; those that meet on a line are one."""
+    """The hunks, widened to whole lines; those that meet are one."""
     last: Region | None = None
     shift = 0
     for first, behind, at, to in found:
-        new_first, new_behind = first + shift, first + shift + to - at
-        shift = new_behind - behind
         begin = base.rfind(b"\n", 0, first) + 1
-        new_first -= first - begin
+        new_begin = begin + shift
+        shift += (to - at) - (behind - first)
         end = behind
-        if not (_is_line(base, behind) and _is_line(text, new_behind)):
+        if not (_is_line(base, behind) and _is_line(text, behind + shift)):
             end = base.find(b"\n", behind) + 1 or len(base)
-            new_behind += end - behind
-        if last is not None and begin < last.behind:
-            last = Region(last.first, max(end, last.behind), last.new_first, max(new_behind, end + shift))
-            continue
-        if last is not None:
+        if last is not None and begin <= last.behind:
+            begin, new_begin, end = last.first, last.new_first, max(end, last.behind)
+        elif last is not None:
             yield last
-        last = Region(begin, end, new_first, new_behind)
+        last = Region(begin, end, new_begin, end + shift)
     if last is not None:
         yield last
 
@@ -62,7 +59,8 @@ def _is_line(text: Text, at: int) -> bool:
 
 def changes(base: Text, text: Text, region: Region) -> Iterator[Change]:
     """What differs in a region, in order of paths. Raises ``Broken`` for lines that are none, or not in order."""
-    old, new = _lines(base, region.first, region.behind), _lines(text, region.new_first, region.new_behind)
+    old = _lines(base, region.first, region.behind)
+    new = _in_order(text, region.new_first, region.new_behind)
     before, after = next(old, None), next(new, None)
     while before is not None or after is not None:
         if after is None or (before is not None and before[0] < after[0]):
@@ -78,14 +76,28 @@ def changes(base: Text, text: Text, region: Region) -> Iterator[Change]:
             before, after = next(old, None), next(new, None)
 
 
-def _lines(text: Text, first: int, behind: int) -> Iterator[tuple[bytes, bytes]]:
+def _in_order(text: Text, first: int, behind: int) -> Iterator[tuple[bytes, bytes]]:
+    """The lines there, which must be in order, also with the lines around them: then so is the whole text."""
     previous = b""
+    if first:
+        previous = next(_lines(text, text.rfind(b"\n", 0, first - 1) + 1, first))[0]
+    for path, rest in _lines(text, first, behind):
+        if path <= previous:
+            raise Broken("the lines of a manifest are not in order")
+        yield path, rest
+        previous = path
+    if behind < len(text) and next(_lines(text, behind, len(text)))[0] <= previous:
+        raise Broken("the lines of a manifest are not in order")
+
+
+def _lines(text: Text, first: int, behind: int) -> Iterator[tuple[bytes, bytes]]:
+    """Path and rest of each line."""
     while first < behind:
         end = text.find(b"\n", first, behind)
         if end < 0:
             raise Broken("the last line of a manifest does not end")
         path, nul, rest = text[first:end].partition(b"\0")
-        if not nul or len(rest) < 40 or path <= previous:
-            raise Broken("a manifest has lines that are none, or not in order")
+        if not nul or not path or len(rest) < 40:
+            raise Broken("a manifest has a line that is none")
         yield path, rest
-        previous, first = path, end + 1
+        first = end + 1

@@ -133,11 +133,16 @@ def node_of(p1: bytes, p2: bytes, text: bytes) -> bytes:
     return hashlib.sha1(min(p1, p2) + max(p1, p2) + text).digest()
 
 
-def delta(base: bytes, text: bytes) -> bytes:
-    """A delta of one hunk, which begins and ends wherever the texts begin and end to differ: in mid-line too."""
+def delta(base: bytes, text: bytes, *, lines: bool = False) -> bytes:
+    """A delta of one hunk, which begins and ends wherever the texts begin and end to differ: in mid-line too, unless
+    it is to be of whole ``lines`` (as Mercurial needs it for manifests)."""
     least = min(len(base), len(text))
     start = next((i for i in range(least) if base[i] != text[i]), least)
     tail = next((i for i in range(least - start) if base[-1 - i] != text[-1 - i]), least - start)
+    if lines:
+        start = base.rfind(b"\n", 0, start) + 1
+        tail = min(tail, len(base) - start, len(text) - start)
+        tail -= base.find(b"\n", len(base) - tail) + 1 - (len(base) - tail) if tail else 0
     data = text[start : len(text) - tail]
     return struct.pack(">III", start, len(base) - tail, len(data)) + data
 
@@ -232,7 +237,7 @@ class Writer:
 
     def changegroup(self, version: int = 2) -> bytes:
         """All of it."""
-        groups = [self._group(self.changesets, version), self._group(self.manifests, version)]
+        groups = [self._group(self.changesets, version), self._group(self.manifests, version, lines=True)]
         if version == 3:
             groups.append(END)
         for path, revs in self.files.items():
@@ -255,7 +260,7 @@ class Writer:
         return struct.pack(">i", len(part)) + part + framed + END + END
 
     @staticmethod
-    def _group(revs: Iterable[Rev], version: int) -> bytes:
+    def _group(revs: Iterable[Rev], version: int, *, lines: bool = False) -> bytes:
         out, previous = [], None
         texts = {NULL: b""}
         for rev in revs:
@@ -263,7 +268,7 @@ class Writer:
             if version == 1 and previous is None:
                 base = rev.p1
             texts[rev.node] = rev.text
-            data = rev.delta if rev.delta is not None else delta(texts[base], rev.text)
+            data = rev.delta if rev.delta is not None else delta(texts[base], rev.text, lines=lines)
             head = rev.node + rev.p1 + rev.p2 + (base if version > 1 else b"") + rev.link
             out.append(chunk(head + (struct.pack(">H", rev.flags) if version == 3 else b"") + data))
             previous = rev
