@@ -1,0 +1,129 @@
+"""Reaches a server that speaks Bazaar's protocol: one of our own for what it can read, else the origin's.
+
+``brz serve`` is started for local branches and for those on a web server, whose files it reads as they are. It serves
+read-only and opens nothing outside of what it was told to serve: where a branch points elsewhere (a reference, a
+branch it is stacked on) it says so, and we judge that URL ourselves. ``bzr://`` servers are spoken to directly, at
+the address that was checked, and those behind ssh through the ssh program.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from swhkit.plugin import Target, Unavailable, VisitContext, without_secrets
+from swhkit_bzr import BzrConfig
+from swhkit_bzr.smart import Connection
+from swhkit_bzr.ssh import ssh_command
+
+_BZR_PORT = 4155
+#: Seconds for a connection, and after which a server of our own may think that we have gone.
+_CONNECT, _IDLE = 30.0, 10 * 86400
+#: Characters that stand for themselves in a path; a comma would begin parameters of Bazaar's.
+_SAFE = "/~!$&'()*+;=:@-._"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a branch is: ``target`` was checked, ``path`` is what its server knows the branch by (escaped)."""
+
+    target: Target
+    path: bytes
+
+    @property
+    def url(self) -> str:
+        """The URL for texts."""
+        return without_secrets(self.target.url)
+
+
+def place_of(target: Target) -> Place:
+    """The place of a checked target. Raises ``Unavailable`` for URLs that no branch has."""
+    if target.path is not None:
+        return Place(target, quote(os.fsencode(target.path), safe=_SAFE).encode())
+    parts = urlsplit(target.url)
+    if parts.query or parts.fragment:
+        raise Unavailable(f"{without_secrets(target.url)}: the URL of a branch has no '?' or '#'")
+    return Place(target, (quote(parts.path, safe=_SAFE + "%") or "/").encode())
+
+
+def connect(context: VisitContext, config: BzrConfig, place: Place, stack: ExitStack) -> Connection:
+    """A connection to the server of a place, open until ``stack`` is closed. Raises ``Unavailable``."""
+    target = place.target
+    if target.scheme == "bzr":
+        return _dialled(context, config, target, stack)
+    if target.scheme in ("ssh", "bzr+ssh"):
+        serve = ["bzr", "serve", "--inet", "--directory=/", "--allow-writes"]  # what servers expect, word for word
+        command, environment = ssh_command(target, config.ssh_config, own=context.network.from_cli)
+        return _child(context, [*command, *serve], environment, stack)
+    if target.path is not None:
+        return _child(context, _serve("/"), brz_environment(context), stack)
+    parts = urlsplit(target.url)
+    return _child(context, _serve(f"{parts.scheme}://{parts.netloc}/"), web_environment(context, target), stack)
+
+
+def brz_environment(context: VisitContext) -> dict[str, str]:
+    """What every brz of ours is started with: no plugins, settings or logs of anybody, no program for ssh.
+
+    Debian's brz looks for its own Python beside the first ``python3`` on the PATH: the folder of brz has to come
+    first, since a virtual environment has no Breezy.
+    """
+    home = str(context.runner.home)
+    folders = [f for f in os.environ.get("PATH", os.defpath).split(os.pathsep) if f.startswith("/")]
+    path = os.pathsep.join([*folders, str(Path(sys.executable).parent)])
+    if found := shutil.which("brz", path=path):
+        path = os.pathsep.join([str(Path(found).parent), path])
+    return {
+        "PATH": path,
+        "BRZ_HOME": home,
+        "BRZ_LOG": os.devnull,
+        "BRZ_PLUGIN_PATH": "-user:-site:-core",
+        "BRZ_SSH": "/nonexistent/ssh",
+        "BRZ_PROGRESS_BAR": "none",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def web_environment(context: VisitContext, target: Target) -> dict[str, str]:
+    """The environment in which brz reads a web server."""
+    return brz_environment(context)
+
+
+def _serve(directory: str) -> list[str]:
+    return ["brz", "--no-plugins", "serve", "--inet", f"--client-timeout={_IDLE}", f"--directory={directory}"]
+
+
+def _child(
+    context: VisitContext, command: list[str], environment: Mapping[str, str], stack: ExitStack
+) -> Connection:
+    child = stack.enter_context(context.runner.start(command, env=environment))
+    return Connection(child.stdout, child.stdin, lambda: child.stderr() if child.ended(0.5) else "")
+
+
+def _dialled(context: VisitContext, config: BzrConfig, target: Target, stack: ExitStack) -> Connection:
+    """A TCP connection to the first of the checked addresses that answers."""
+    left = config.answer_time
+    if context.runner.deadline is not None:
+        left = min(left, context.runner.deadline - time.monotonic())
+    error: OSError = TimeoutError("its time was up")
+    for address in target.addresses or (target.host or "",):
+        if left <= 0:
+            break
+        try:
+            there = socket.create_connection((address, target.port or _BZR_PORT), min(_CONNECT, left))
+        except OSError as failure:
+            error = failure
+            continue
+        stack.enter_context(closing(there))
+        there.settimeout(left)
+        source = stack.enter_context(there.makefile("rb"))
+        sink = stack.enter_context(there.makefile("wb"))
+        return Connection(source, sink, lambda: "")
+    raise Unavailable(f"{without_secrets(target.url)}: no connection ({error.strerror or error})")

@@ -1,0 +1,126 @@
+"""One visit of a Bazaar branch: find it, see what is new, replay that, tell where its branches and tags are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+
+from swhkit.plugin import (
+    Branch as SnapshotBranch,
+)
+from swhkit.plugin import (
+    BranchType,
+    Bytes,
+    Content,
+    ExtId,
+    Item,
+    Kind,
+    Load,
+    ObjectId,
+    Person,
+    Release,
+    Snapshot,
+    Tree,
+    VisitContext,
+    hash_content,
+    object_id,
+)
+from swhkit_bzr import BzrConfig
+from swhkit_bzr.branch import NULL, Branch, Head, TooOld, failed, find
+from swhkit_bzr.connect import place_of
+from swhkit_bzr.convert import converted
+from swhkit_bzr.history import History
+from swhkit_bzr.replay import Replay
+from swhkit_bzr.smart import Broken, Refused
+
+EXTID, VERSION = "bzr-nodeid", 1
+
+
+def make(config: BzrConfig) -> BzrLoader:
+    """The factory the provider names."""
+    return BzrLoader(config)
+
+
+class BzrLoader:
+    """Loads one Bazaar branch."""
+
+    def __init__(self, config: BzrConfig) -> None:
+        self._config = config
+
+    def load(self, context: VisitContext) -> Load:
+        """The revisions that the archive lacks, with all they need; releases; the snapshot. See ``Loader.load``."""
+        place = place_of(context.network.check(context.url))
+        with ExitStack() as stack:
+            context.progress("looking at the branch")
+            try:
+                branches, head = find(context, self._config, place, stack)
+            except TooOld:
+                context.progress("converting an old format")
+                copy = converted(context, place)
+                branches, head = find(context, self._config, copy, stack)
+            try:
+                yield from _load(context, branches, head)
+            except (Refused, Broken, ValueError) as error:
+                raise failed(place, error) from error
+
+
+def _load(context: VisitContext, branches: list[Branch], head: Head) -> Iterator[Item]:
+    if head.tip == NULL:
+        yield Snapshot({})
+        return
+    history = _history(branches, head.tip)
+    tagged = {name: id for name, id in head.tags.items() if id in history}
+    new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
+    replay = Replay(context, branches, history, known)
+    yield from replay.load(new)
+    yield from _told(context, head, {name: known[id] for name, id in tagged.items()}, known[head.tip])
+
+
+def _history(branches: list[Branch], tip: bytes) -> History:
+    """The ancestors of a revision; what a branch does not have is asked of those it is stacked on."""
+    history = History()
+    wanted = [tip]
+    for branch in branches:
+        for id in wanted:
+            if id in history:
+                continue
+            try:
+                answer = branch.texts.call(b"Repository.get_revision_graph", branch.repository, id)
+            except Refused as error:
+                if error.word == b"nosuchrevision":
+                    continue
+                raise
+            history.read(answer.body)
+        wanted = [id for id in islice(history.ids, None) if id not in history] or wanted
+    if tip not in history:
+        raise ValueError(f"the last revision, {tip!r}, is missing")
+    history.arrange(tip)
+    return history
+
+
+def _held(context: VisitContext, ids: list[bytes]) -> dict[bytes, bytes]:
+    """Digests of the revisions that the archive has."""
+    found = [extid for extid in context.extids(EXTID, ids, VERSION) if extid.kind is Kind.REVISION]
+    missing = context.missing([extid.target for extid in found])
+    return {extid.value: extid.digest for extid in found if extid.target not in missing}
+
+
+def _told(
+    context: VisitContext, head: Head, tagged: dict[bytes, bytes], tip: bytes
+) -> Iterator[Release | Snapshot]:
+    """The releases that the archive lacks, and the snapshot."""
+    branches: dict[bytes, SnapshotBranch | None] = {
+        b"HEAD": SnapshotBranch(BranchType.ALIAS, b"trunk"),
+        b"trunk": SnapshotBranch(BranchType.REVISION, tip),
+    }
+    releases = {}
+    for name in head.tags:
+        branches[b"tags/" + name] = None
+        if name in tagged:
+            release = Release(name, None, tagged[name], Kind.REVISION, author=Person(b""))
+            releases[object_id(release)] = release
+            branches[b"tags/" + name] = SnapshotBranch(BranchType.RELEASE, object_id(release).digest)
+    missing = context.missing(releases)
+    yield from (release for id, release in releases.items() if id in missing)
+    yield Snapshot(branches)
