@@ -26,19 +26,30 @@ class History:
         self.order: list[int] = []
         self._numbers: dict[bytes, int] = {}
         self._parents: dict[int, tuple[int, ...]] = {}
+        self._sources: dict[int, int] = {}
         self._bytes = 0
 
     def __contains__(self, id: bytes) -> bool:
         return self._numbers.get(id) in self._parents
 
-    def read(self, lines: BinaryIO) -> None:
-        """Add the lines ``ID PARENT ...``. Raises ``ValueError``, ``LimitExceeded``."""
+    def read(self, lines: BinaryIO, source: int = 0) -> None:
+        """Add the lines ``ID PARENT ...`` that ``source`` has given. Raises ``ValueError``, ``LimitExceeded``."""
         while line := lines.readline(_LINE):
             if len(line) == _LINE:
                 raise ValueError("a line of the graph of revisions is too long")
             numbers = [self._number(id) for id in line.split()]
-            if numbers:
+            if numbers and numbers[0] not in self._parents:
                 self._parents[numbers[0]] = tuple(numbers[1:])
+                if source:
+                    self._sources[numbers[0]] = source
+
+    def source(self, id: bytes) -> int:
+        """Who has the revision. Raises ``KeyError``."""
+        return self._sources.get(self._numbers[id], 0)
+
+    def ghosts(self) -> list[bytes]:
+        """Ids that are named as parents, and nothing else is known of."""
+        return [id for number, id in enumerate(self.ids) if number not in self._parents]
 
     def parents(self, id: bytes) -> list[bytes]:
         """The parents that are there. Raises ``KeyError``."""
@@ -48,14 +59,14 @@ class History:
     def arrange(self, tip: bytes) -> None:
         """Make ``order``: all from ``tip``, branches one after the other. Raises ``ValueError`` if it goes in a circle."""
         begun, ended = set[int](), set[int]()
-        path = [(self._numbers[tip], iter(self._there(self._numbers[tip])))]
-        begun.add(path[0][0])
+        path = [(self._numbers[tip], self._there(self._numbers[tip]))]
+        begun.add(self._numbers[tip])
         while path:
             number, parents = path[-1]
             for parent in parents:
                 if parent not in begun:
                     begun.add(parent)
-                    path.append((parent, iter(self._there(parent))))
+                    path.append((parent, self._there(parent)))
                     break
                 if parent not in ended:
                     raise ValueError(f"revision {self.ids[number]!r} is its own ancestor")

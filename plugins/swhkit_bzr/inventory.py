@@ -67,20 +67,16 @@ class Line(msgspec.Struct, frozen=True, gc=False):
         return _EXECUTABLE if self.content[1] else _FILE
 
 
-def deltas(stream: BinaryIO, *, skip_first: bool) -> Iterator[Delta]:
-    """The deltas of a container, the first left out on demand. Raises ``ValueError``, ``LimitExceeded``."""
+def deltas(stream: BinaryIO, *, skip: bytes | None) -> Iterator[Delta]:
+    """The deltas of a container, without that of the revision ``skip``. Raises ``ValueError``, ``LimitExceeded``."""
     if stream.readline(_LINE) != _CONTAINER:
         raise ValueError("the inventories do not come in a Bazaar container")
     while (kind := stream.read(1)) == b"B":
         size = int(stream.readline(20))
-        names = _names(stream)
-        if not names:
+        if not _names(stream):
             _skip(stream, size)  # the name of the format
-        elif skip_first:
-            _skip(stream, size)
-            skip_first = False
-        else:
-            yield _delta(stream, size)
+        elif (delta := _delta(stream, size, skip)) is not None:
+            yield delta
     if kind != b"E":
         raise ValueError("the inventories break off")
 
@@ -171,21 +167,25 @@ def _skip(stream: BinaryIO, size: int) -> None:
         size -= len(piece)
 
 
-def _delta(stream: BinaryIO, size: int) -> Delta:
-    """The record of ``size`` bytes that comes next."""
+def _delta(stream: BinaryIO, size: int, skip: bytes | None) -> Delta | None:
+    """The record of ``size`` bytes that comes next; None if it is that of the revision ``skip``."""
     if stream.readline(20) != b"fulltext\n":
         raise ValueError("an inventory does not come as its full text")
     (meta,) = struct.unpack(">L", stream.read(4).rjust(4, b"\xff"))
-    size -= len(b"fulltext\n") + 4 + meta
-    if meta > _META or not 0 <= size <= _LARGEST:
-        raise LimitExceeded(f"the inventory of a revision is larger than the {_LARGEST} bytes it may have")
+    if meta > _META:
+        raise ValueError("an inventory has a name that is too long")
     _skip(stream, meta)
-    text = stream.read(size)
-    if len(text) != size or not text.endswith(b"\n"):
-        raise ValueError("the inventories break off")
-    lines = text.split(b"\n")
-    lines.pop()
-    head, rest = lines[: len(_HEAD)], lines[len(_HEAD) :]
-    if len(head) != len(_HEAD) or not all(map(bytes.startswith, head, _HEAD)):
+    head = [stream.readline(_LINE) for _ in _HEAD]
+    if not all(map(bytes.startswith, head, _HEAD)):
         raise ValueError(f"an inventory delta begins oddly: {head!r}"[:400])
-    return Delta(head[1].removeprefix(_HEAD[1]), head[2].removeprefix(_HEAD[2]), rest, size)
+    size -= len(b"fulltext\n") + 4 + meta + sum(map(len, head))
+    parent, revision = (line.split(b": ", 1)[1].rstrip(b"\n") for line in head[1:3])
+    if revision == skip:
+        _skip(stream, size)
+        return None
+    if not 0 <= size <= _LARGEST:
+        raise LimitExceeded(f"the inventory of a revision is larger than the {_LARGEST} bytes it may have")
+    lines = stream.read(size).split(b"\n")
+    if lines.pop() or sum(map(len, lines)) + len(lines) != size:
+        raise ValueError("the inventories break off")
+    return Delta(parent, revision, lines, size)

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import islice
 
 from swhkit.plugin import (
     Branch as SnapshotBranch,
 )
 from swhkit.plugin import (
     BranchType,
-    Bytes,
-    Content,
-    ExtId,
     Item,
     Kind,
     Load,
-    ObjectId,
     Person,
     Release,
     Snapshot,
-    Tree,
     VisitContext,
-    hash_content,
     object_id,
 )
 from swhkit_bzr import BzrConfig
@@ -31,10 +24,8 @@ from swhkit_bzr.branch import NULL, Branch, Head, TooOld, failed, find
 from swhkit_bzr.connect import place_of
 from swhkit_bzr.convert import converted
 from swhkit_bzr.history import History
-from swhkit_bzr.replay import Replay
+from swhkit_bzr.replay import EXTID, VERSION, Replay
 from swhkit_bzr.smart import Broken, Refused
-
-EXTID, VERSION = "bzr-nodeid", 1
 
 
 def make(config: BzrConfig) -> BzrLoader:
@@ -72,31 +63,32 @@ def _load(context: VisitContext, branches: list[Branch], head: Head) -> Iterator
     history = _history(branches, head.tip)
     tagged = {name: id for name, id in head.tags.items() if id in history}
     new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
-    replay = Replay(context, branches, history, known)
-    yield from replay.load(new)
+    yield from Replay(context, branches, history, known).load(new)
     yield from _told(context, head, {name: known[id] for name, id in tagged.items()}, known[head.tip])
 
 
 def _history(branches: list[Branch], tip: bytes) -> History:
     """The ancestors of a revision; what a branch does not have is asked of those it is stacked on."""
     history = History()
-    wanted = [tip]
-    for branch in branches:
-        for id in wanted:
-            if id in history:
-                continue
-            try:
-                answer = branch.texts.call(b"Repository.get_revision_graph", branch.repository, id)
-            except Refused as error:
-                if error.word == b"nosuchrevision":
-                    continue
-                raise
-            history.read(answer.body)
-        wanted = [id for id in islice(history.ids, None) if id not in history] or wanted
+    for number, branch in enumerate(branches):
+        for id in history.ghosts() if tip in history else [tip]:
+            if id not in history:
+                _add(history, branch, number, id)
     if tip not in history:
         raise ValueError(f"the last revision, {tip!r}, is missing")
     history.arrange(tip)
     return history
+
+
+def _add(history: History, branch: Branch, number: int, id: bytes) -> None:
+    """Add a revision and its ancestors, if they are in the branch's repository."""
+    try:
+        answer = branch.texts.call(b"Repository.get_revision_graph", branch.repository, id)
+    except Refused as error:
+        if error.word != b"nosuchrevision":
+            raise
+    else:
+        history.read(answer.body, number)
 
 
 def _held(context: VisitContext, ids: list[bytes]) -> dict[bytes, bytes]:
