@@ -12,30 +12,29 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from swhkit.plugin import NotFound, Target, Unavailable, VisitContext, without_secrets
+from swhkit.plugin import NotFound, Unavailable, VisitContext, without_secrets
 from swhkit_bzr import BzrConfig, bencode
 from swhkit_bzr.connect import Place, connect, place_of
-from swhkit_bzr.smart import Broken, Connection, Refused
+from swhkit_bzr.oldrevision import NOTATIONS
+from swhkit_bzr.revision import NOTATION
+from swhkit_bzr.smart import Connection, Refused
 
 #: The id of no revision, which an empty branch ends with.
 NULL = b"null:"
-#: The notation of revisions that ``revision`` reads; repositories of older ones are upgraded first.
-SERIALIZER = b"10"
 _HOPS = 5
-
-
-class TooOld(Exception):
-    """A repository of an old format, or a server of an old version: it is to be read by way of a copy."""
+#: Errors that say that there is no branch.
+_NOTHING = (b"nobranch", b"norepository", b"NoSuchFile")
 
 
 class Branch(msgspec.Struct, frozen=True):
     """A branch. ``repository``: its repository's path (escaped) on the server; ``texts`` a connection for questions,
-    ``inventories`` another for the one long answer."""
+    ``inventories`` another for the one long answer; ``notation``: how revisions are kept."""
 
     place: Place
     repository: bytes
     texts: Connection
     inventories: Connection
+    notation: bytes
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -50,95 +49,95 @@ def find(
 ) -> tuple[list[Branch], Head]:
     """The branch at a place, followed by those it is stacked on; and what it says of itself.
 
-    Raises ``NotFound``, ``Unavailable``, ``TooOld``.
+    Raises ``NotFound``, ``Unavailable``; ``Refused``, ``Broken``, ``ValueError`` for answers that cannot be used.
     """
     branches = [_open(context, config, place, stack)]
-    head = _head(branches[0])
+    first = branches[0]
+    tip = first.texts.call(b"Branch.last_revision_info", first.place.path).argument(2)
+    head = Head(tip, _tags(first))
     while (stacked := _stacked_on(branches[-1])) is not None:
         if len(branches) > _HOPS:
             raise Unavailable(f"{place.url}: the branch is stacked on more than {_HOPS} others")
-        at = _elsewhere(context, branches[-1].place, stacked)
-        branches.append(_open(context, config, at, stack))
+        branches.append(_open(context, config, _elsewhere(context, branches[-1].place, stacked), stack))
     return branches, head
-
-
-def failed(place: Place, error: Refused | Broken | ValueError) -> Unavailable:
-    """The error that ends a visit in which a server's answer could not be used."""
-    return Unavailable(f"{place.url}: the branch cannot be read ({without_secrets(str(error))[:400]})")
 
 
 def _open(context: VisitContext, config: BzrConfig, place: Place, stack: ExitStack) -> Branch:
     for _ in range(_HOPS):
         connection = connect(context, config, place, stack)
         try:
-            word, what = connection.call(b"BzrDir.open_branchV3", place.path).arguments[:2]
-            if word == b"branch":
+            answer = connection.call(b"BzrDir.open_branchV3", place.path)
+            if answer.argument(0) == b"branch":
+                _require_bazaar(place, answer.argument(1))
                 return _in_repository(context, config, place, connection, stack)
         except Refused as error:
-            raise _not_opened(place, error) from error
-        except (Broken, ValueError) as error:
-            raise failed(place, error) from error
-        place = _elsewhere(context, place, what)
+            if error.word in _NOTHING:
+                raise NotFound(f"{place.url}: there is no Bazaar branch") from error
+            raise
+        place = _elsewhere(context, place, answer.argument(1))
     raise Unavailable(f"{place.url}: more than {_HOPS} references from branch to branch")
+
+
+def _require_bazaar(place: Place, format: bytes) -> None:
+    """brz opens branches of git as well."""
+    if not format.startswith(b"Bazaar"):
+        raise NotFound(f"{place.url}: there is no Bazaar branch, but one of another system")
 
 
 def _in_repository(
     context: VisitContext, config: BzrConfig, place: Place, connection: Connection, stack: ExitStack
 ) -> Branch:
-    where = connection.call(b"BzrDir.find_repositoryV3", place.path).arguments[1]
-    path = place.path
-    for part in where.split(b"/"):
+    where = connection.call(b"BzrDir.find_repositoryV3", place.path).argument(1)
+    path = _joined(place.path, where)
+    notation = connection.call(b"VersionedFileRepository.get_serializer_format", path).argument(1)
+    if notation not in (NOTATION, *NOTATIONS):
+        raise ValueError(f"its revisions are kept in a notation that is not known, {notation!r}")
+    return Branch(place, path, connection, connect(context, config, place, stack), notation)
+
+
+def _joined(path: bytes, relative: bytes) -> bytes:
+    """The path of a folder that is told relative to another."""
+    for part in relative.split(b"/"):
         if part == b"..":
             path = path.rstrip(b"/").rpartition(b"/")[0] or b"/"
         elif part not in (b"", b"."):
             path = path.rstrip(b"/") + b"/" + part
-    notation = connection.call(b"VersionedFileRepository.get_serializer_format", path).arguments[-1]
-    if notation != SERIALIZER:
-        raise TooOld
-    return Branch(place, path, connection, connect(context, config, place, stack))
+    return path
 
 
-def _not_opened(place: Place, error: Refused) -> Exception:
-    if error.word == b"UnknownMethod":
-        return TooOld()
-    if error.word in (b"nobranch", b"norepository", b"NoSuchFile"):
-        return NotFound(f"{place.url}: there is no Bazaar branch")
-    return failed(place, error)
-
-
-def _head(branch: Branch) -> Head:
-    place = branch.place
+def _tags(branch: Branch) -> dict[bytes, bytes]:
     try:
-        tip = branch.texts.call(b"Branch.last_revision_info", place.path).arguments[2]
-        told = branch.texts.call(b"Branch.get_tags_bytes", place.path).arguments[0]
-        tags = bencode.decode(told) if told else {}
-        return Head(tip, msgspec.convert(tags, dict[bytes, bytes]))
-    except (Refused, Broken, ValueError, IndexError) as error:
-        raise failed(place, error if not isinstance(error, IndexError) else ValueError("a short answer")) from error
+        told = branch.texts.call(b"Branch.get_tags_bytes", branch.place.path).argument(0)
+    except Refused as error:
+        if error.word == b"NoSuchFile":  # formats without tags
+            return {}
+        raise
+    return msgspec.convert(bencode.decode(told) if told else {}, dict[bytes, bytes])
 
 
 def _stacked_on(branch: Branch) -> bytes | None:
     try:
-        return branch.texts.call(b"Branch.get_stacked_on_url", branch.place.path).arguments[1]
+        return branch.texts.call(b"Branch.get_stacked_on_url", branch.place.path).argument(1)
     except Refused as error:
         if error.word in (b"NotStacked", b"UnstackableBranchFormat"):
             return None
-        raise failed(branch.place, error) from error
-    except (Broken, IndexError) as error:
-        raise failed(branch.place, ValueError(str(error))) from error
+        raise
 
 
 def _elsewhere(context: VisitContext, place: Place, url: bytes) -> Place:
-    """The place that a branch points to. Raises ``Unavailable`` if it is on another server, or refused."""
-    text = urljoin(place.target.url.rstrip("/") + "/", url.decode("utf-8", "replace"))
-    if _server(text) != _server(place.target.url):
+    """The place that a branch points to. Raises ``Unavailable`` if it is on another server."""
+    here = place.target.url
+    text = resolved(here, url.decode("utf-8", "replace"))
+    if urlsplit(text)[:2] != urlsplit(here)[:2]:
         raise Unavailable(
-            f"{place.url}: the branch points to another server, {without_secrets(text)[:200]}: visit that URL instead"
+            f"{place.url}: the branch leads to another server, {without_secrets(text)[:200]}, which is not asked"
         )
-    target: Target = context.network.check(text)
-    return place_of(target)
+    return place_of(context.network.check(text), old=place.old)
 
 
-def _server(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+def resolved(base: str, reference: str) -> str:
+    """A reference from the folder ``base``, both URLs. (``urljoin`` knows nothing of Bazaar's schemes.)"""
+    if "://" in reference:
+        return reference
+    scheme, _, rest = base.partition("://")
+    return scheme + urljoin(f"http://{rest.rstrip('/')}/", reference).removeprefix("http")

@@ -8,14 +8,17 @@ the address that was checked, and those behind ssh through the ssh program.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -26,6 +29,12 @@ from swhkit_bzr.smart import Connection
 from swhkit_bzr.ssh import ssh_command
 
 _BZR_PORT = 4155
+#: Plugins that come with brz and are not wanted: all but the one for the oldest formats, ``weave_fmt``.
+_PLUGINS = (
+    "bash_completion", "changelog_merge", "commitfromnews", "cvs", "darcs", "email", "fastimport", "flake8", "fossil",
+    "github", "gitlab", "hg", "launchpad", "mtn", "netrc_credential_store", "news_merge", "po_merge", "propose",
+    "pypi", "quilt", "repodebug", "rewrite", "stats", "svn", "upload", "webdav", "zsh_completion",
+)  # fmt: skip
 #: Seconds for a connection, and after which a server of our own may think that we have gone.
 _CONNECT, _IDLE = 30.0, 10 * 86400
 #: Characters that stand for themselves in a path; a comma would begin parameters of Bazaar's.
@@ -33,10 +42,14 @@ _SAFE = "/~!$&'()*+;=:@-._"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a branch is: ``target`` was checked, ``path`` is what its server knows the branch by (escaped)."""
+    """Where a branch is: ``target`` was checked, ``path`` is what its server knows the branch by (escaped).
+
+    ``old``: the server knows too little of the protocol (before Bazaar 2.5), one of ours is to read its files.
+    """
 
     target: Target
     path: bytes
+    old: bool = False
 
     @property
     def url(self) -> str:
@@ -44,29 +57,37 @@ class Place(msgspec.Struct, frozen=True):
         return without_secrets(self.target.url)
 
 
-def place_of(target: Target) -> Place:
+def place_of(target: Target, *, old: bool = False) -> Place:
     """The place of a checked target. Raises ``Unavailable`` for URLs that no branch has."""
     if target.path is not None:
-        return Place(target, quote(os.fsencode(target.path), safe=_SAFE).encode())
+        return Place(target, quote(os.fsencode(target.path), safe=_SAFE).encode(), old)
     parts = urlsplit(target.url)
     if parts.query or parts.fragment:
         raise Unavailable(f"{without_secrets(target.url)}: the URL of a branch has no '?' or '#'")
-    return Place(target, (quote(parts.path, safe=_SAFE + "%") or "/").encode())
+    return Place(target, (quote(parts.path, safe=_SAFE + "%") or "/").encode(), old)
 
 
 def connect(context: VisitContext, config: BzrConfig, place: Place, stack: ExitStack) -> Connection:
     """A connection to the server of a place, open until ``stack`` is closed. Raises ``Unavailable``."""
     target = place.target
-    if target.scheme == "bzr":
+    if target.scheme == "bzr" and not place.old:
         return _dialled(context, config, target, stack)
     if target.scheme in ("ssh", "bzr+ssh"):
-        serve = ["bzr", "serve", "--inet", "--directory=/", "--allow-writes"]  # what servers expect, word for word
+        serve = [
+            "bzr",
+            "serve",
+            "--inet",
+            "--directory=/",
+            "--allow-writes",
+        ]  # what servers expect, word for word
         command, environment = ssh_command(target, config.ssh_config, own=context.network.from_cli)
         return _child(context, [*command, *serve], environment, stack)
     if target.path is not None:
         return _child(context, _serve("/"), brz_environment(context), stack)
     parts = urlsplit(target.url)
-    return _child(context, _serve(f"{parts.scheme}://{parts.netloc}/"), web_environment(context, target), stack)
+    return _child(
+        context, _serve(f"{parts.scheme}://{parts.netloc}/"), web_environment(context, target), stack
+    )
 
 
 def brz_environment(context: VisitContext) -> dict[str, str]:
@@ -84,7 +105,8 @@ def brz_environment(context: VisitContext) -> dict[str, str]:
         "PATH": path,
         "BRZ_HOME": home,
         "BRZ_LOG": os.devnull,
-        "BRZ_PLUGIN_PATH": "-user:-site:-core",
+        "BRZ_PLUGIN_PATH": "-user:-site",
+        "BRZ_DISABLE_PLUGINS": ":".join(_PLUGINS),
         "BRZ_SSH": "/nonexistent/ssh",
         "BRZ_PROGRESS_BAR": "none",
         "LC_ALL": "C.UTF-8",
@@ -96,22 +118,29 @@ def web_environment(context: VisitContext, target: Target) -> dict[str, str]:
     return brz_environment(context)
 
 
+def _pinned(target: Target) -> str:
+    """Host and port, the host being an address that was checked."""
+    host = min(target.addresses, key=lambda address: ":" in address, default=target.host or "")
+    return (f"[{host}]" if ":" in host else host) + (f":{target.port}" if target.port else "")
+
+
 def _serve(directory: str) -> list[str]:
-    return ["brz", "--no-plugins", "serve", "--inet", f"--client-timeout={_IDLE}", f"--directory={directory}"]
+    return ["brz", "serve", "--inet", f"--client-timeout={_IDLE}", f"--directory={directory}"]
 
 
 def _child(
     context: VisitContext, command: list[str], environment: Mapping[str, str], stack: ExitStack
 ) -> Connection:
     child = stack.enter_context(context.runner.start(command, env=environment))
-    return Connection(child.stdout, child.stdin, lambda: child.stderr() if child.ended(0.5) else "")
+    source = cast(io.BufferedReader, child.stdout)
+    return Connection(source, child.stdin, lambda: child.stderr() if child.ended(0.5) else "")
 
 
 def _dialled(context: VisitContext, config: BzrConfig, target: Target, stack: ExitStack) -> Connection:
     """A TCP connection to the first of the checked addresses that answers."""
-    left = config.answer_time
+    left = context.limits.visit_time
     if context.runner.deadline is not None:
-        left = min(left, context.runner.deadline - time.monotonic())
+        left = context.runner.deadline - time.monotonic()
     error: OSError = TimeoutError("its time was up")
     for address in target.addresses or (target.host or "",):
         if left <= 0:
@@ -122,7 +151,13 @@ def _dialled(context: VisitContext, config: BzrConfig, target: Target, stack: Ex
             error = failure
             continue
         stack.enter_context(closing(there))
-        there.settimeout(left)
+        there.settimeout(min(config.answer_time, left))
+        alarm = threading.Timer(
+            left, there.shutdown, [socket.SHUT_RDWR]
+        )  # a server may send a byte now and then
+        stack.callback(alarm.cancel)
+        alarm.daemon = True
+        alarm.start()
         source = stack.enter_context(there.makefile("rb"))
         sink = stack.enter_context(there.makefile("wb"))
         return Connection(source, sink, lambda: "")

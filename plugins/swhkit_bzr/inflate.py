@@ -34,5 +34,7 @@ def inflate(stream: io.BufferedReader, most: int) -> bytes:
     """As ``pieces``, in one. Raises ``LimitExceeded`` if there are more than ``most``."""
     data = b"".join(pieces(stream, most))
     if len(data) > most:
-        raise LimitExceeded(f"a part of the branch's history has more than the {most} bytes that are left for it")
+        raise LimitExceeded(
+            f"a part of the branch's history has more than the {most} bytes that are left for it"
+        )
     return data

@@ -17,7 +17,13 @@ import msgspec
 from swhkit.plugin import LimitExceeded, Tree
 
 _CONTAINER = b"Bazaar pack format 1 (introduced in 0.18)\n"
-_HEAD = (b"format: bzr inventory delta v1 (bzr 1.14)", b"parent: ", b"version: ", b"versioned_root: ", b"tree_references: ")
+_HEAD = (
+    b"format: bzr inventory delta v1 (bzr 1.14)",
+    b"parent: ",
+    b"version: ",
+    b"versioned_root: ",
+    b"tree_references: ",
+)
 #: Bytes of one delta (a tree of some 400,000 files), of a line of the container, of what stands before a delta.
 _LARGEST, _LINE, _META = 64 << 20, 1 << 16, 1 << 20
 _FILE, _EXECUTABLE, _LINK = 0o100644, 0o100755, 0o120000

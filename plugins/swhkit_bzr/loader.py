@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from swhkit.plugin import (
-    Branch as SnapshotBranch,
-)
+import msgspec
+
+from swhkit.plugin import Branch as SnapshotBranch
 from swhkit.plugin import (
     BranchType,
+    ChildTimeout,
     Item,
     Kind,
+    LimitExceeded,
     Load,
     Person,
     Release,
     Snapshot,
+    Unavailable,
     VisitContext,
     object_id,
+    without_secrets,
 )
 from swhkit_bzr import BzrConfig
-from swhkit_bzr.branch import NULL, Branch, Head, TooOld, failed, find
-from swhkit_bzr.connect import place_of
-from swhkit_bzr.convert import converted
+from swhkit_bzr.branch import NULL, Branch, Head, find
+from swhkit_bzr.connect import Place, place_of
 from swhkit_bzr.history import History
 from swhkit_bzr.replay import EXTID, VERSION, Replay
 from swhkit_bzr.smart import Broken, Refused
@@ -42,29 +46,42 @@ class BzrLoader:
     def load(self, context: VisitContext) -> Load:
         """The revisions that the archive lacks, with all they need; releases; the snapshot. See ``Loader.load``."""
         place = place_of(context.network.check(context.url))
+        try:
+            try:
+                yield from self._load(context, place)
+            except Refused as error:
+                if error.word != b"UnknownMethod" or place.target.scheme != "bzr":
+                    raise
+                context.log.info("%s: an old server, whose files are read one by one", place.url)
+                yield from self._load(context, msgspec.structs.replace(place, old=True))
+        except (Refused, Broken, ValueError, ChildTimeout) as error:
+            raise _failed(context, place, error) from error
+        return None
+
+    def _load(self, context: VisitContext, place: Place) -> Iterator[Item]:
         with ExitStack() as stack:
             context.progress("looking at the branch")
-            try:
-                branches, head = find(context, self._config, place, stack)
-            except TooOld:
-                context.progress("converting an old format")
-                copy = converted(context, place)
-                branches, head = find(context, self._config, copy, stack)
-            try:
-                yield from _load(context, branches, head)
-            except (Refused, Broken, ValueError) as error:
-                raise failed(place, error) from error
+            branches, head = find(context, self._config, place, stack)
+            if head.tip == NULL:
+                yield Snapshot({})
+                return
+            history = _history(branches, head.tip)
+            tagged = {name: id for name, id in head.tags.items() if id in history}
+            new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
+            yield from Replay(context, branches, history, known).load(new)
+            yield from _told(context, head, {name: known[id] for name, id in tagged.items()}, known[head.tip])
 
 
-def _load(context: VisitContext, branches: list[Branch], head: Head) -> Iterator[Item]:
-    if head.tip == NULL:
-        yield Snapshot({})
-        return
-    history = _history(branches, head.tip)
-    tagged = {name: id for name, id in head.tags.items() if id in history}
-    new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
-    yield from Replay(context, branches, history, known).load(new)
-    yield from _told(context, head, {name: known[id] for name, id in tagged.items()}, known[head.tip])
+def _failed(context: VisitContext, place: Place, error: Exception) -> Unavailable | LimitExceeded:
+    """The error that ends a visit in which an answer did not come in time or could not be used."""
+    deadline = context.runner.deadline
+    if isinstance(error, ChildTimeout) or (deadline is not None and time.monotonic() >= deadline):
+        limit = context.limits.visit_time
+        return LimitExceeded(
+            f"{place.url}: not loaded within the {limit:.0f} s a visit may take (limits.visit_time)"
+        )
+    words = " ".join(without_secrets(str(error)).split())
+    return Unavailable(f"{place.url}: the branch cannot be read ({words[:400]})")
 
 
 def _history(branches: list[Branch], tip: bytes) -> History:

@@ -22,11 +22,13 @@ from swhkit.plugin import (
     VisitContext,
     object_id,
 )
-from swhkit_bzr.branch import NULL, SERIALIZER, Branch
+from swhkit_bzr.branch import NULL, Branch
 from swhkit_bzr.history import History
-from swhkit_bzr.inventory import Delta, FileText, Line, deltas, lines_of, move
-from swhkit_bzr.revision import Record, parse, revision_of
 from swhkit_bzr.inflate import inflate
+from swhkit_bzr.inventory import Delta, FileText, Line, deltas, lines_of, move
+from swhkit_bzr.oldrevision import parse_xml
+from swhkit_bzr.record import Record
+from swhkit_bzr.revision import NOTATION, parse, revision_of
 from swhkit_bzr.texts import Texts
 
 #: The type of ExtIDs whose value is a revision id, and their version.
@@ -67,7 +69,9 @@ class Replay:
 
     def _deltas(self, branch: Branch, ids: Sequence[bytes]) -> Iterator[Delta]:
         """The inventories of revisions of one repository; the first differs from one whose tree we have, if any."""
-        base = next((id for id in self._history.parents(ids[0]) if id in self.known), None)
+        base = None
+        if branch.notation == NOTATION:  # of older ones inventories come in an order of the server's
+            base = next((id for id in self._history.parents(ids[0]) if id in self.known), None)
         self._at = NULL
         if base is not None:
             self._tree, self._at = Tree(self._context.read, self._directory(base)), base
@@ -139,7 +143,9 @@ def _windows(stream: Iterator[Delta]) -> Iterator[list[Delta]]:
     window: list[Delta] = []
     lines = size = 0
     for delta in stream:
-        if window and (lines + len(delta.lines) > _LINES or size + delta.size > _BYTES or len(window) >= _REVISIONS):
+        if window and (
+            lines + len(delta.lines) > _LINES or size + delta.size > _BYTES or len(window) >= _REVISIONS
+        ):
             yield window
             window, lines, size = [], 0, 0
         window.append(delta)
@@ -155,13 +161,13 @@ def _texts(lines: Iterable[Line]) -> Iterator[FileText]:
 def _records(branch: Branch, ids: Sequence[bytes]) -> dict[bytes, Record]:
     """The revisions of these ids; those that the repository does not have are left out."""
     answer = branch.texts.call(b"Repository.iter_revisions", branch.repository, body=b"\n".join(ids))
-    if answer.arguments[-1:] != [SERIALIZER]:
+    if answer.arguments[-1:] != [branch.notation]:
         raise ValueError("the revisions come in another notation than was announced")
     found: dict[bytes, Record] = {}
     left = _RECORDS
     while answer.body.peek(1):
         data = inflate(answer.body, left)
         left -= len(data)
-        record = parse(data)
+        record = parse(data) if branch.notation == NOTATION else parse_xml(data)
         found[record.id] = record
     return found

@@ -1,32 +1,23 @@
-"""Revisions as Bazaar keeps them (a bencoded list of pairs, its "format 10"), and what the archive makes of them."""
+"""Revisions as today's format keeps them (a bencoded list of pairs, its "format 10"), and what we make of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from swhkit.plugin import Person, Revision, Timestamp
 from swhkit_bzr import bencode
+from swhkit_bzr.record import Record, record_of
 
 #: Seconds of dates that can be told as a year from 1 to 9999; what is outside becomes 0, as for git.
 _FIRST, _LAST = -62135510961, 253402297199
 
 
-class Record(msgspec.Struct, frozen=True):
-    """A revision: ``timestamp`` as its text, ``timezone`` in seconds east of UTC, ids and texts as they are."""
-
-    id: bytes
-    parents: tuple[bytes, ...]
-    committer: bytes
-    timestamp: bytes
-    timezone: int
-    message: bytes
-    properties: dict[bytes, bytes]
+#: The notation of repositories whose revisions are such lists.
+NOTATION = b"10"
 
 
 def parse(data: bytes) -> Record:
-    """The revision that ``data`` is. Raises ``ValueError``."""
+    """The revision that a list is. Raises ``ValueError``."""
     pairs = bencode.decode(data)
     if not isinstance(pairs, list):
         raise ValueError("a revision is no list")
@@ -36,7 +27,7 @@ def parse(data: bytes) -> Record:
             raise ValueError("a revision has what is no pair")
         fields[pair[0]] = pair[1]
     try:
-        return msgspec.convert(
+        return record_of(
             {
                 "id": fields[b"revision-id"],
                 "parents": fields[b"parent-ids"],
@@ -45,11 +36,10 @@ def parse(data: bytes) -> Record:
                 "timezone": fields.get(b"timezone", 0),
                 "message": fields[b"message"],
                 "properties": fields[b"properties"],
-            },
-            Record,
+            }
         )
-    except (KeyError, msgspec.ValidationError) as error:
-        raise ValueError(f"a revision is not as it should be ({error})") from None
+    except KeyError as error:
+        raise ValueError(f"a revision has no {error}") from None
 
 
 def revision_of(record: Record, directory: bytes, parents: Sequence[bytes]) -> Revision:
@@ -79,7 +69,8 @@ def _author(record: Record) -> bytes:
 
 
 def _seconds(timestamp: bytes) -> int:
-    value = float(timestamp)
+    """Whole seconds, towards 0, of what today's format would keep: old ones have more than three decimals."""
+    value = float(b"%.3f" % float(timestamp))
     return int(value) if _FIRST <= value <= _LAST else 0
 
 

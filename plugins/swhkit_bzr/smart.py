@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -47,11 +47,17 @@ class Answer(msgspec.Struct, frozen=True):
     arguments: list[bytes]
     body: io.BufferedReader
 
+    def argument(self, number: int) -> bytes:
+        """One of the arguments. Raises ``Broken`` if there are not as many."""
+        if number >= len(self.arguments):
+            raise Broken(f"the server's answer is too short: {self.arguments!r}"[:400])
+        return self.arguments[number]
+
 
 class Connection:
     """A server that answers one call after the other. ``told`` gives its last words where it has ended."""
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO, told: Callable[[], str]) -> None:
+    def __init__(self, source: io.BufferedReader, sink: BinaryIO, told: Callable[[], str]) -> None:
         self._source, self._sink, self._told = source, sink, told
 
     def call(self, verb: bytes, *arguments: bytes, body: bytes | None = None) -> Answer:
@@ -62,9 +68,9 @@ class Connection:
         try:
             self._sink.write(b"".join([*message, b"e"]))
             self._sink.flush()
-            return self._answer()
         except OSError as error:
             raise self.broken(error.strerror or str(error)) from error
+        return self._answer()
 
     def broken(self, what: str) -> Broken:
         """The error for what has come instead of the protocol."""
@@ -73,15 +79,20 @@ class Connection:
 
     def exactly(self, size: int) -> bytes:
         """So many bytes. Raises ``Broken`` if fewer come."""
-        data = self._source.read(size)
+        try:
+            data = self._source.read(size)
+        except OSError as error:
+            raise self.broken(error.strerror or str(error)) from error
         if len(data) != size:
             raise self.broken("the server has ended the connection")
         return data
 
     def some(self, size: int) -> bytes:
         """Between one and ``size`` bytes. Raises ``Broken`` if none come."""
-        reader = self._source
-        data = reader.read1(size) if isinstance(reader, io.BufferedReader) else reader.read(size)
+        try:
+            data = self._source.read1(size)
+        except OSError as error:
+            raise self.broken(error.strerror or str(error)) from error
         if not data:
             raise self.broken("the server has ended the connection")
         return data
@@ -116,12 +127,10 @@ class Connection:
         if status not in (b"oS", b"oE") or self.exactly(1) != b"s":
             raise self.broken("the server's answer has no status")
         arguments = self.arguments()
-        body = io.BufferedReader(_Body(self), _BUFFER)
+        body = cast(io.BufferedReader, io.BufferedReader(_Body(self), _BUFFER))
+        body.peek(1)  # the end, where there is no body
         if status == b"oE":
-            body.read(_BUFFER)
             raise Refused(arguments)
-        if not body.peek(1):
-            return Answer(arguments, body)
         return Answer(arguments, body)
 
 

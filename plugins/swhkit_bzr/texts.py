@@ -77,7 +77,9 @@ class Texts:
                 length += file.write(piece)
             source = Bytes(file.getvalue()) if isinstance(file, io.BytesIO) else File(path, length)
         if length != text.length or sha1.digest() != text.sha1:
-            raise ValueError(f"the text of file {text.file!r} in revision {text.revision!r} is not what it was")
+            raise ValueError(
+                f"the text of file {text.file!r} in revision {text.revision!r} is not what it was"
+            )
         self.remember(text.sha1, git.digest())
         yield Content(source)
         if isinstance(source, File):
