@@ -128,6 +128,8 @@ def _elsewhere(context: VisitContext, place: Place, url: bytes) -> Place:
     """The place that a branch points to. Raises ``Unavailable`` if it is on another server."""
     here = place.target.url
     text = resolved(here, url.decode("utf-8", "replace"))
+    if text.startswith("filtered-"):  # how brz serve names what it serves: a branch of git, in its own words
+        raise NotFound(f"{place.url}: there is no Bazaar branch, but one of another system")
     if urlsplit(text)[:2] != urlsplit(here)[:2]:
         raise Unavailable(
             f"{place.url}: the branch leads to another server, {without_secrets(text)[:200]}, which is not asked"

@@ -37,11 +37,16 @@ class History:
         while line := lines.readline(_LINE):
             if len(line) == _LINE:
                 raise ValueError("a line of the graph of revisions is too long")
-            numbers = [self._number(id) for id in line.split()]
-            if numbers and numbers[0] not in self._parents:
-                self._parents[numbers[0]] = tuple(numbers[1:])
-                if source:
-                    self._sources[numbers[0]] = source
+            id, *parents = line.split() or [b""]
+            if id and id not in self:
+                self.add(id, parents, source)
+
+    def add(self, id: bytes, parents: Iterable[bytes], source: int) -> None:
+        """Add a revision that ``source`` has, or tell its parents anew. Raises ``LimitExceeded``."""
+        number = self._number(id)
+        self._parents[number] = tuple(map(self._number, parents))
+        if source:
+            self._sources[number] = source
 
     def source(self, id: bytes) -> int:
         """Who has the revision. Raises ``KeyError``."""

@@ -25,9 +25,9 @@ from swhkit.plugin import (
     without_secrets,
 )
 from swhkit_bzr import BzrConfig
-from swhkit_bzr.branch import NULL, Branch, Head, find
+from swhkit_bzr.branch import NULL, Head, find
 from swhkit_bzr.connect import Place, place_of
-from swhkit_bzr.history import History
+from swhkit_bzr.questions import history_of
 from swhkit_bzr.replay import EXTID, VERSION, Replay
 from swhkit_bzr.smart import Broken, Refused
 
@@ -65,7 +65,7 @@ class BzrLoader:
             if head.tip == NULL:
                 yield Snapshot({})
                 return
-            history = _history(branches, head.tip)
+            history = history_of(branches, head.tip)
             tagged = {name: id for name, id in head.tags.items() if id in history}
             new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
             yield from Replay(context, branches, history, known).load(new)
@@ -82,30 +82,6 @@ def _failed(context: VisitContext, place: Place, error: Exception) -> Unavailabl
         )
     words = " ".join(without_secrets(str(error)).split())
     return Unavailable(f"{place.url}: the branch cannot be read ({words[:400]})")
-
-
-def _history(branches: list[Branch], tip: bytes) -> History:
-    """The ancestors of a revision; what a branch does not have is asked of those it is stacked on."""
-    history = History()
-    for number, branch in enumerate(branches):
-        for id in history.ghosts() if tip in history else [tip]:
-            if id not in history:
-                _add(history, branch, number, id)
-    if tip not in history:
-        raise ValueError(f"the last revision, {tip!r}, is missing")
-    history.arrange(tip)
-    return history
-
-
-def _add(history: History, branch: Branch, number: int, id: bytes) -> None:
-    """Add a revision and its ancestors, if they are in the branch's repository."""
-    try:
-        answer = branch.texts.call(b"Repository.get_revision_graph", branch.repository, id)
-    except Refused as error:
-        if error.word != b"nosuchrevision":
-            raise
-    else:
-        history.read(answer.body, number)
 
 
 def _held(context: VisitContext, ids: list[bytes]) -> dict[bytes, bytes]:

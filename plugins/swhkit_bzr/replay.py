@@ -24,19 +24,18 @@ from swhkit.plugin import (
 )
 from swhkit_bzr.branch import NULL, Branch
 from swhkit_bzr.history import History
-from swhkit_bzr.inflate import inflate
 from swhkit_bzr.inventory import Delta, FileText, Line, deltas, lines_of, move
-from swhkit_bzr.oldrevision import parse_xml
+from swhkit_bzr.questions import records_of
 from swhkit_bzr.record import Record
-from swhkit_bzr.revision import NOTATION, parse, revision_of
+from swhkit_bzr.revision import NOTATION, revision_of
 from swhkit_bzr.texts import Texts
 
 #: The type of ExtIDs whose value is a revision id, and their version.
 EXTID, VERSION = "bzr-nodeid", 1
 #: What is looked at in one go: revisions, lines and bytes of their deltas.
 _REVISIONS, _LINES, _BYTES = 200, 2000, 4 << 20
-#: Lines of one delta that are put into the tree in one go; bytes of the revisions of one answer.
-_CHUNK, _RECORDS = 1000, 64 << 20
+#: Lines of one delta that are put into the tree in one go.
+_CHUNK = 1000
 _LINK = 0o120000
 
 
@@ -88,7 +87,7 @@ class Replay:
         return bytes.fromhex(self._context.read([revision])[revision][5:45].decode("ascii"))
 
     def _window(self, branches: Sequence[Branch], window: Sequence[Delta]) -> Iterator[Item]:
-        records = _records(branches[0], [delta.revision for delta in window])
+        records = records_of(branches[0], [delta.revision for delta in window])
         first = (line for delta in window for line in islice(lines_of(delta), _CHUNK))
         yield from self._texts.bring(_texts(first), branches)
         for delta in window:
@@ -156,18 +155,3 @@ def _windows(stream: Iterator[Delta]) -> Iterator[list[Delta]]:
 
 def _texts(lines: Iterable[Line]) -> Iterator[FileText]:
     return (text for line in lines if (text := line.text()) is not None)
-
-
-def _records(branch: Branch, ids: Sequence[bytes]) -> dict[bytes, Record]:
-    """The revisions of these ids; those that the repository does not have are left out."""
-    answer = branch.texts.call(b"Repository.iter_revisions", branch.repository, body=b"\n".join(ids))
-    if answer.arguments[-1:] != [branch.notation]:
-        raise ValueError("the revisions come in another notation than was announced")
-    found: dict[bytes, Record] = {}
-    left = _RECORDS
-    while answer.body.peek(1):
-        data = inflate(answer.body, left)
-        left -= len(data)
-        record = parse(data) if branch.notation == NOTATION else parse_xml(data)
-        found[record.id] = record
-    return found
