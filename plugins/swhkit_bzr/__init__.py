@@ -18,7 +18,9 @@ import msgspec
 from swhkit.plugin import Provider, hookimpl
 
 #: A first label that says what a host serves.
-_HOST = re.compile(r"(?:bzr|bazaar|loggerhead)\.")
+_HOST = re.compile(r"(?:bzr|bazaar)\.")
+#: Hosts of git, where a folder called ``bzr`` is somebody's name.
+_OTHERS = re.compile(r"git|(?:^|\.)(?:bitbucket|codeberg|salsa)\.")
 
 
 class BzrConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +56,8 @@ def swhkit_visit_type(url: str) -> str | None:
         return "bzr"
     if parts.scheme not in ("http", "https") or parts.path.rstrip("/").endswith((".git", ".bundle")):
         return None
-    return "bzr" if _HOST.match(host) or "bzr" in parts.path.split("/")[1:-1] else None
+    in_folder = "bzr" in parts.path.rstrip("/").split("/")[1:-1] and not _OTHERS.search(host)
+    return "bzr" if _HOST.match(host) or in_folder else None
 
 
 def _is_local(path: Path) -> bool:

@@ -27,7 +27,7 @@ _NOTHING = (b"nobranch", b"norepository", b"NoSuchFile")
 
 
 class Branch(msgspec.Struct, frozen=True):
-    """A branch. ``repository``: its repository's path (escaped) on the server; ``texts`` a connection for questions,
+    """A branch. ``repository``: its repository's path on the server; ``texts`` a connection for questions,
     ``inventories`` another for the one long answer; ``notation``: how revisions are kept."""
 
     place: Place

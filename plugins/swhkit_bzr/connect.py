@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
@@ -37,12 +37,10 @@ _PLUGINS = (
 )  # fmt: skip
 #: Seconds for a connection, and after which a server of our own may think that we have gone.
 _CONNECT, _IDLE = 30.0, 10 * 86400
-#: Characters that stand for themselves in a path; a comma would begin parameters of Bazaar's.
-_SAFE = "/~!$&'()*+;=:@-._"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a branch is: ``target`` was checked, ``path`` is what its server knows the branch by (escaped).
+    """Where a branch is: ``target`` was checked, ``path`` is what its server knows the branch by.
 
     ``old``: the server knows too little of the protocol (before Bazaar 2.5), one of ours is to read its files.
     """
@@ -60,11 +58,11 @@ class Place(msgspec.Struct, frozen=True):
 def place_of(target: Target, *, old: bool = False) -> Place:
     """The place of a checked target. Raises ``Unavailable`` for URLs that no branch has."""
     if target.path is not None:
-        return Place(target, quote(os.fsencode(target.path), safe=_SAFE).encode(), old)
+        return Place(target, os.fsencode(target.path), old)
     parts = urlsplit(target.url)
     if parts.query or parts.fragment:
         raise Unavailable(f"{without_secrets(target.url)}: the URL of a branch has no '?' or '#'")
-    return Place(target, (quote(parts.path, safe=_SAFE + "%") or "/").encode(), old)
+    return Place(target, unquote_to_bytes(parts.path) or b"/", old)
 
 
 def connect(context: VisitContext, config: BzrConfig, place: Place, stack: ExitStack) -> Connection:

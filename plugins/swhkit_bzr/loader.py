@@ -12,6 +12,7 @@ from swhkit.plugin import Branch as SnapshotBranch
 from swhkit.plugin import (
     BranchType,
     ChildTimeout,
+    InvalidInput,
     Item,
     Kind,
     LimitExceeded,
@@ -54,7 +55,9 @@ class BzrLoader:
                     raise
                 context.log.info("%s: an old server, whose files are read one by one", place.url)
                 yield from self._load(context, msgspec.structs.replace(place, old=True))
-        except (Refused, Broken, ValueError, ChildTimeout) as error:
+        except LimitExceeded as error:
+            raise LimitExceeded(f"{place.url}: {error}") from error
+        except (Refused, Broken, InvalidInput, ValueError, ChildTimeout) as error:
             raise _failed(context, place, error) from error
         return None
 
