@@ -92,10 +92,24 @@ def _places(process: Path) -> list[str]:
     return found
 
 
+def _is_ours(process: int) -> bool:
+    """Whether a process is Python that runs a module, a text, or a file with the ending of a module: the scripts of
+    other programs have none."""
+    with suppress(OSError):
+        if Path(f"/proc/{process}/exe").readlink().name.startswith("python"):
+            words = command_line(process).split(" ")[1:]
+            script = next((word for word in words if not word.startswith("-")), "")
+            return bool({"-m", "-c"} & set(words[: words.index(script)])) or script.endswith(
+                (".py", "/swhkit")
+            )
+    return False
+
+
 class Watcher:
     """Samples the anonymous memory of a process and of all below it in a thread, until ``stop``.
 
-    ``ours``: the most that a process of ours (Python) had, in bytes; ``others``: any other child, such as git.
+    ``ours``: the most that it, or a child that is Python of ours, had, in bytes; ``others``: any other child, such as git
+    (or Mercurial, which is Python as we are).
     """
 
     def __init__(self, process: int) -> None:
@@ -112,12 +126,10 @@ class Watcher:
     def _run(self) -> None:
         while not self._end.wait(0.01):
             for process in (self._process, *descendants(self._process)):
-                with suppress(OSError):
-                    ours = Path(f"/proc/{process}/exe").readlink().name.startswith("python")
-                    if ours:
-                        self.ours = max(self.ours, anonymous(process))
-                    else:
-                        self.others = max(self.others, anonymous(process))
+                if process == self._process or _is_ours(process):
+                    self.ours = max(self.ours, anonymous(process))
+                else:
+                    self.others = max(self.others, anonymous(process))
 
 
 class PeakMemory:
