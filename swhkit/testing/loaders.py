@@ -40,7 +40,7 @@ class LoaderContract(FaultsContract):
 
     #: The description of the loader, as the hook returns it.
     provider: Provider
-    #: Fields of its config that differ from the defaults.
+    #: Fields of its config that differ from the defaults, for every origin (else see ``subject_of``).
     settings: ClassVar[dict[str, Any]] = {}
     #: The SWHID of the snapshot of ``origin``, if it is known for sure.
     expected: str | None = None
@@ -74,10 +74,14 @@ class LoaderContract(FaultsContract):
         """Where the files of an origin lie, if they lie here: nothing may be written to them."""
         return Network(from_cli=True).check(url).path
 
+    def subject_of(self, url: str) -> Subject:
+        """The loader and an origin of these fixtures."""
+        return Subject(self.provider, self.settings, url)
+
     @pytest.fixture
     def subject(self, origin: str) -> Subject:
         """The loader and the small origin."""
-        return Subject(self.provider, self.settings, origin)
+        return self.subject_of(origin)
 
     @pytest.fixture
     def reference(self, subject: Subject, tmp_path: Path) -> Reference:
@@ -168,7 +172,7 @@ class LoaderContract(FaultsContract):
         """A visit that builds on earlier ones ends where a first one does, and what was held stays held; so does one
         that failed in between."""
         url, change = changing
-        subject = Subject(self.provider, self.settings, url)
+        subject = self.subject_of(url)
         with scene(tmp_path / "archive", subject) as here, scene(tmp_path / "new", subject) as new:
             first, before = here.must_be_full(), here.held()
             change()
@@ -196,7 +200,7 @@ class LoaderContract(FaultsContract):
             assert empty.held() == reference.held
 
     def test_an_origin_that_is_not_there(self, absent: str, tmp_path: Path) -> None:
-        with scene(tmp_path / "archive", Subject(self.provider, self.settings, absent)) as here:
+        with scene(tmp_path / "archive", self.subject_of(absent)) as here:
             here.must_fail(statuses=(VisitStatus.NOT_FOUND, VisitStatus.FAILED))
             here.must_be_sound()
 
@@ -209,7 +213,7 @@ class LoaderContract(FaultsContract):
 
     def test_memory_is_bounded(self, big: str, tmp_path: Path) -> None:
         """Each process of ours takes no more than ``memory``; those of other programs are not counted."""
-        subject, folder = Subject(self.provider, self.settings, big), tmp_path / "archive"
+        subject, folder = self.subject_of(big), tmp_path / "archive"
         child = SPAWN.Process(target=_visit_alone, args=(folder, subject))
         child.start()
         assert child.pid is not None
