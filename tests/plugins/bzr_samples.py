@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from archives import archive, shell
-from servers import _free_port, _wait_for, http_server
+from servers import free_port, http_server, wait_for
 
 from swhkit import visit
 from swhkit.archive import Archive
@@ -133,11 +133,11 @@ def _hash(kind: bytes, body: bytes) -> bytes:
 @contextmanager
 def bzr_server(root: Path) -> Iterator[str]:
     """``brz serve`` over everything below ``root``; yields ``bzr://127.0.0.1:PORT``."""
-    port = _free_port()
+    port = free_port()
     argv = [_BRZ, "serve", "--listen=127.0.0.1", f"--port={port}", f"--directory={root}"]
     process = subprocess.Popen(argv, env=_environment(root), stderr=subprocess.DEVNULL)
     try:
-        _wait_for(port, process)
+        wait_for(port, process)
         yield f"bzr://127.0.0.1:{port}"
     finally:
         process.kill()
