@@ -23,7 +23,15 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Target, Unavailable, VisitContext, egress, pinned_url, without_secrets
+from swhkit.plugin import (
+    MissingProgram,
+    Target,
+    Unavailable,
+    VisitContext,
+    egress,
+    pinned_url,
+    without_secrets,
+)
 from swhkit_bzr import BzrConfig
 from swhkit_bzr.smart import Connection
 from swhkit_bzr.ssh import ssh_command
@@ -100,7 +108,11 @@ class Connector:
         return self._child(_serve(f"{parts.scheme}://{parts.netloc}/"), environment)
 
     def _child(self, command: list[str], environment: Mapping[str, str]) -> Connection:
-        child = self._stack.enter_context(self._context.runner.start(command, env=environment))
+        try:
+            child = self._stack.enter_context(self._context.runner.start(command, env=environment))
+        except MissingProgram as error:
+            also = ", elsewhere: pip install breezy" if command[0] == "brz" else ""
+            raise MissingProgram(f"{error}{also}") from None
         source = cast(io.BufferedReader, child.stdout)
         return Connection(source, child.stdin, lambda: child.stderr() if child.ended(0.5) else "")
 
