@@ -21,6 +21,7 @@ from swhkit_bzr.branch import resolved
 from swhkit_bzr.history import History
 from swhkit_bzr.inflate import inflate
 from swhkit_bzr.inventory import deltas
+from swhkit_bzr.mirror import Pack, packs_of
 from swhkit_bzr.oldrevision import parse_xml
 from swhkit_bzr.record import Record
 from swhkit_bzr.revision import parse, revision_of
@@ -287,6 +288,22 @@ def test_an_inventory_that_is_too_large() -> None:
     stream = io.BytesIO(CONTAINER + b"B%d\ninventory-deltas\n\n" % size + head)
     with pytest.raises(LimitExceeded):
         list(deltas(stream, skip=None))
+
+
+def test_lists_of_packs() -> None:
+    name = b"0123456789abcdef" * 2
+    page = zlib.compress(b"type=leaf\n%s\0\0001 2 3 4 5\n" % name)
+    head = b"B+Tree Graph Index 2\nnode_ref_lists=0\nkey_elements=1\nlen=1\nrow_lengths="
+    assert list(packs_of(head + b"1\n" + page)) == [Pack(name.decode(), 5)]
+    inner = zlib.compress(b"type=internal\noffset=1\n" + name)
+    first = (head + b"1,2\n" + inner).ljust(4096, b"\0")
+    assert len(list(packs_of(first + page.ljust(4096, b"\0") + page))) == 2
+    assert list(packs_of(head + b"\n")) == []
+    plain = b"Bazaar Graph Index 1\nnode_ref_lists=0\nkey_elements=1\nlen=1\n"
+    assert list(packs_of(plain + name + b"\0\0\0001 2 3 4\n\n")) == [Pack(name.decode(), 4)]
+    for data in (b"<html>", plain + b"../../x\0\0\0001\n", head, head + b"1\nno zlib"):
+        with pytest.raises(ValueError):
+            list(packs_of(data))
 
 
 def test_a_history_of_many_branches_goes_branch_by_branch() -> None:
