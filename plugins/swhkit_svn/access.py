@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import copy
 import re
-import xml.etree.ElementTree as xml
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
+from xml.etree import ElementTree
 
 import msgspec
 
@@ -122,9 +122,9 @@ class Access:
         ]
         done = self.runner.run(argv, input=self._password, max_output=_INFO_LIMIT, timeout=_INFO_SECONDS)
         try:
-            found = xml.fromstring(done.stdout).iter("property")  # noqa: S314 - as in _parse_info
+            found = ElementTree.fromstring(done.stdout).iter("property")  # noqa: S314 - as in _parse_info
             return {(one.get("name") or "").encode(): (one.text or "").encode() for one in found}
-        except xml.ParseError as error:
+        except ElementTree.ParseError as error:
             raise Unavailable(f"{without_secrets(url)}: its properties cannot be read ({error})") from error
 
     def text(self, url: str, revision: int, workshop: Workshop, seconds: float | None) -> Text:
@@ -205,7 +205,7 @@ def _dumping(
 
 def _parse_info(document: bytes, url: str) -> Info:
     try:
-        entry = xml.fromstring(document).find("entry")  # noqa: S314 - our own child wrote it, escaping what it quotes
+        entry = ElementTree.fromstring(document).find("entry")  # noqa: S314 - our own child wrote it, escaping what it quotes
         assert entry is not None
         commit = entry.find("commit")
         return Info(
@@ -216,7 +216,7 @@ def _parse_info(document: bytes, url: str) -> Info:
             int(entry.get("revision") or 0),
             int((commit.get("revision") if commit is not None else None) or 0),
         )
-    except (xml.ParseError, AssertionError, ValueError) as error:
+    except (ElementTree.ParseError, AssertionError, ValueError) as error:
         raise Unavailable(f"{without_secrets(url)}: what svn says of it cannot be read ({error})") from error
 
 
@@ -232,8 +232,9 @@ def passes(error: ChildFailed) -> bool:
 
 def not_found(url: str, error: ChildFailed) -> NoReturn:
     """Raise ``NotFound``, saying what Subversion said."""
+    said = _words(error.stderr)
     raise NotFound(
-        f"{without_secrets(url)}: there is no Subversion repository, or it does not answer: {_words(error.stderr)}"
+        f"{without_secrets(url)}: there is no Subversion repository, or it does not answer: {said}"
     ) from error
 
 

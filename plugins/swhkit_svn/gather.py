@@ -32,7 +32,7 @@ from swhkit_svn.access import Access, Info
 from swhkit_svn.dump import Damaged
 from swhkit_svn.externals import External, contains, quote_path, resolve, without_user
 from swhkit_svn.grafts import defined, graft, joined, make_way, take_out
-from swhkit_svn.replay import Done, rebased, replay
+from swhkit_svn.replay import Done, nothing_older, rebased, replay
 from swhkit_svn.ssh import Keys
 from swhkit_svn.state import Externals, Known, State
 from swhkit_svn.store import Store
@@ -74,7 +74,7 @@ class Gatherer:
     def older(self, revision: int, path: bytes) -> Generator[Item, None, Known | None]:
         """What was at a path at a revision before those replayed here: it is fetched, as far as it is needed."""
         if self._place is None:
-            raise Damaged(f"revision {revision} is copied from, but not in the dump")
+            return (yield from nothing_older(revision, path))
         info = self._place.access.info(f"{self._place.root}/{quote_path(path)}", str(revision))
         limit = self._context.limits.max_pack_size
         workshop = Workshop(self._context.scratch, limit)
@@ -82,7 +82,7 @@ class Gatherer:
             return (yield from self._file(self._place.access, info, workshop, None))
         part = State(self._context, self._store.another(), workshop)
         with self._place.access.dump(info.url, f"{revision}:{revision}") as dumped:
-            for item in replay(rebased(dumped.records, path), part, _Nothing()):
+            for item in replay(rebased(dumped.records, path), part):
                 if not isinstance(item, Done):
                     yield item
         return part.now.at(b"")
@@ -170,10 +170,14 @@ class Gatherer:
             return (yield from self._file(access, info, workshop, self._config.external_time)).entry
         path = unquote_to_bytes(info.url[len(info.root) :]).strip(b"/")
         state = State(self._context, self._store.another(), workshop)
-        inner = _Inside(self, Place(info.root, access, path))
+        place = Place(info.root, access, path)
+
+        def update(state: State, change: Externals) -> Iterator[Item]:
+            yield from self._put_all(state, change.path, change.after, place)
+
         revisions = f"{info.revision}:{info.revision}"
         with access.dump(info.url, revisions, seconds=self._config.external_time) as dumped:
-            for item in replay(rebased(dumped.records, path), state, inner):
+            for item in replay(rebased(dumped.records, path), state, update=update):
                 if not isinstance(item, Done):
                     yield item
         found = state.now.at(b"")
@@ -216,32 +220,3 @@ class Gatherer:
 def _absolute(external: External) -> str | None:
     """The URL of an external where there is nothing it could be relative to."""
     return resolve(external.url, "", b"") if "://" in external.url else None
-
-
-class _Inside:
-    """Externals of an external."""
-
-    def __init__(self, gatherer: Gatherer, place: Place) -> None:
-        self._gatherer, self._place = gatherer, place
-
-    def update(self, state: State, change: Externals) -> Iterator[Item]:
-        """Fetch them too."""
-        yield from self._gatherer._put_all(state, change.path, change.after, self._place)
-
-    def older(self, revision: int, path: bytes) -> Generator[Item, None, Known | None]:
-        """A dump of one revision copies nothing."""
-        yield from ()
-        raise Damaged(f"the dump of one revision copies from revision {revision}")
-
-
-class _Nothing:
-    """Where externals do not matter."""
-
-    def update(self, state: State, change: Externals) -> Iterator[Item]:
-        """Nothing."""
-        yield from ()
-
-    def older(self, revision: int, path: bytes) -> Generator[Item, None, Known | None]:
-        """A dump of one revision copies nothing."""
-        yield from ()
-        raise Damaged(f"the dump of one revision copies from revision {revision}")

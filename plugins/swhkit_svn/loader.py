@@ -114,7 +114,14 @@ class _Visit:
         if head is not None:
             self._gatherer.archived = Tree(self._context.read, head.directory)
         try:
-            for item in replay(dumped.records, self._state, self._gatherer, self._origin.below, self._tell):
+            for item in replay(
+                dumped.records,
+                self._state,
+                update=self._gatherer.update,
+                older=self._gatherer.older,
+                below=self._origin.below,
+                tell=self._tell,
+            ):
                 if not isinstance(item, Done):
                     yield item
                     continue

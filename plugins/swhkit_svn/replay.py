@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Protocol
 
 import msgspec
 
@@ -20,20 +19,29 @@ class Done(msgspec.Struct, frozen=True):
     touched: bool
 
 
-class Outside(Protocol):
-    """What a replay needs that is not in the dump."""
+#: Brings the tree in line with a folder's externals.
+Update = Callable[[State, Externals], Iterator[Item]]
+#: What was at a path at a revision before the first of the dump.
+Older = Callable[[int, bytes], Generator[Item, None, Known | None]]
 
-    def update(self, state: State, change: Externals) -> Iterator[Item]:
-        """Bring the tree in line with a folder's externals."""
 
-    def older(self, revision: int, path: bytes) -> Generator[Item, None, Known | None]:
-        """What was at a path at a revision before the first of the dump."""
+def ignore_externals(_state: State, _change: Externals) -> Iterator[Item]:
+    """An ``Update`` where externals do not matter."""
+    yield from ()
+
+
+def nothing_older(revision: int, _path: bytes) -> Generator[Item, None, Known | None]:
+    """An ``Older`` where the dump is all there is."""
+    yield from ()
+    raise Damaged(f"revision {revision} is copied from, but is not in the dump")
 
 
 def replay(
     records: Iterable[RevisionRecord | NodeRecord],
     state: State,
-    outside: Outside,
+    *,
+    update: Update = ignore_externals,
+    older: Older = nothing_older,
     below: bytes = b"",
     tell: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Item | Done]:
@@ -52,17 +60,17 @@ def replay(
             touched = touched or _touches(record, below)
             source = None
             if record.source is not None:
-                source = yield from _source(record.source, current.number, state, outside)
+                source = yield from _source(record.source, current.number, state, older)
             yield from state.apply(record, source)
             continue
         if current is not None:
             if record.number <= current.number:
                 raise Damaged(f"revision {record.number} comes after {current.number}")
-            yield from _end(current, state, outside, changed, touched)
+            yield from _end(current, state, update, changed, touched)
         current, changed, touched = record, False, False
         tell(record.number)
     if current is not None:
-        yield from _end(current, state, outside, changed, touched)
+        yield from _end(current, state, update, changed, touched)
 
 
 def rebased(
@@ -78,25 +86,25 @@ def rebased(
 
 
 def _end(
-    current: RevisionRecord, state: State, outside: Outside, changed: bool, touched: bool
+    current: RevisionRecord, state: State, update: Update, changed: bool, touched: bool
 ) -> Iterator[Item | Done]:
     if changed:
         changes, state.changed_externals = state.changed_externals, []
         for change in changes:
-            yield from outside.update(state, change)
+            yield from update(state, change)
         yield from state.finish(current.number)
     yield Done(current.number, current.properties, touched)
 
 
 def _source(
-    source: tuple[int, bytes], number: int, state: State, outside: Outside
+    source: tuple[int, bytes], number: int, state: State, older: Older
 ) -> Generator[Item, None, Known]:
     """What a node copies."""
     revision, path = source
     if revision >= number:
         raise Damaged(f"revision {number} copies from revision {revision}, which is not before it")
     past = state.past(revision)
-    found = past.at(path) if past is not None else (yield from outside.older(revision, path))
+    found = past.at(path) if past is not None else (yield from older(revision, path))
     if found is None:
         raise Damaged(f"{path[-200:]!r} is copied from revision {revision}, but was not there")
     return found

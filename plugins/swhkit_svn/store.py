@@ -104,9 +104,8 @@ class Store:
 
     def keep_roots(self, revision: int, roots: Roots) -> None:
         """Keep the roots of a revision."""
-        self._database.execute(
-            "INSERT OR REPLACE INTO root VALUES (?, ?, ?, ?)", (self._part, revision, roots.main, roots.side)
-        )
+        row = (self._part, revision, roots.main, roots.side)
+        self._database.execute("INSERT OR REPLACE INTO root VALUES (?, ?, ?, ?)", row)
 
     def roots(self, revision: int) -> Roots | None:
         """The roots at a revision: of the last one kept that is not younger; None before the first."""
