@@ -15,6 +15,7 @@ from typing import Annotated, Protocol
 import msgspec
 import pluggy
 
+from swhkit.egress import Egress, egress
 from swhkit.errors import (
     ChildFailed,
     ChildTimeout,
@@ -188,6 +189,7 @@ __all__ = [
     "Directory",
     "Downloaded",
     "Duration",
+    "Egress",
     "Entry",
     "ExtId",
     "ExtrinsicMetadata",
@@ -236,6 +238,7 @@ __all__ = [
     "WebAddress",
     "curl_resolve",
     "download",
+    "egress",
     "fetch",
     "hash_chunks",
     "hash_content",

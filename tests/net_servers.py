@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+PUBLIC = "93.184.216.34"
 Handle = Callable[[socket.socket], None]
 
 
@@ -42,6 +45,11 @@ class RawServer:
                 with self._tls.wrap_socket(connection, server_side=True) as secure:
                     self._open.append(secure)
                     self._handle(secure)
+
+    @property
+    def connections(self) -> int:
+        """How many there have been."""
+        return len(self._threads) - 1
 
     def close(self) -> None:
         """Close the server and all its connections, and wait for its threads."""
@@ -120,3 +128,22 @@ def name_server(monkeypatch: pytest.MonkeyPatch, table: dict[str, list[list[str]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return asked
+
+
+@pytest.fixture
+def nothing_is_left() -> Iterator[None]:
+    """Threads and sockets are as many after a test as before."""
+    before = threading.active_count(), _sockets()
+    yield
+    until = time.monotonic() + 5
+    while (threading.active_count(), _sockets()) != before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (threading.active_count(), _sockets()) == before
+
+
+def _sockets() -> int:
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(entry.readlink()).startswith("socket:")
+    return found

@@ -8,45 +8,28 @@ import os
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from net_servers import answering, bait, name_server, raw_server, read_head
+from net_servers import PUBLIC, answering, bait, name_server, nothing_is_left, raw_server, read_head
 
 from swhkit.errors import InvalidInput, InvalidUrl, LimitExceeded, NotFound, Unavailable
 from swhkit.net import Network, Target, pinned_url
 from swhkit.plugin import Downloaded, Patience, download, fetch
 
+__all__ = ["nothing_is_left"]  # a fixture
 CLI = Network(from_cli=True)
 OPEN = Network(private_addresses="always")
 NEVER = Network(private_addresses="never")
 QUICK = Patience(attempts=3, wait=0.01)
-PUBLIC = "93.184.216.34"
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """Threads and sockets are as many after a test as before."""
-    before = threading.active_count(), _sockets()
-    yield
-    until = time.monotonic() + 5
-    while (threading.active_count(), _sockets()) != before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert (threading.active_count(), _sockets()) == before
-
-
-def _sockets() -> int:
-    found = 0
-    for entry in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found += str(entry.readlink()).startswith("socket:")
-    return found
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def ok(body: bytes, *headers: str, status: str = "200 OK") -> bytes:

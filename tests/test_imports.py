@@ -19,7 +19,7 @@ LAYERS = [
     "tree",
     "process pipes",
     "net",
-    "http",
+    "http egress",
     "git",
     "pack packindex",
     "shelf",

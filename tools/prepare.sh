@@ -62,11 +62,13 @@ system() {
         lacking+=("$("$(python)" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
     fi
     if [ "$what" = dev ]; then
-        # Servers and tools that the tests start: an ssh server, a compiler for the fault injector, SQLite's shell.
+        # Servers and tools that the tests start: an ssh server, a compiler for the fault injector, SQLite's shell,
+        # certificates.
         PATH=$PATH:/usr/sbin command -v sshd >/dev/null || lacking+=(openssh-server)
         command -v ssh >/dev/null || lacking+=(openssh-client)
         command -v "${CC:-gcc}" >/dev/null || lacking+=(gcc libc6-dev)
         command -v sqlite3 >/dev/null || lacking+=(sqlite3)
+        command -v openssl >/dev/null || lacking+=(openssl)
         # What loaders read other version control systems with, and their servers.
         command -v hg >/dev/null || lacking+=(mercurial)
         command -v svnadmin >/dev/null || lacking+=(subversion)

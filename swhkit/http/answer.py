@@ -6,6 +6,7 @@ import http.client
 import re
 import zlib
 from collections.abc import Iterator
+from email.message import Message
 from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
@@ -145,7 +146,10 @@ class Answer:
         We ask for no encoding. Who has one nevertheless either has the file that way (Apache for every ``.tar.gz``),
         or compresses all it sends; the file's name tells which.
         """
-        self._check_framing()
+        if not has_framing(self.headers):
+            raise Unavailable(
+                f"{self.url}: the answer's length cannot be told (Content-Length, Transfer-Encoding)"
+            )
         coding = self.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
         if coding == "identity" or self._response.length == 0:
             return None
@@ -156,14 +160,12 @@ class Answer:
         ending = urlsplit(self.target.url).path.rpartition(".")[2]
         return None if _STORED.fullmatch(ending) else zlib.decompressobj(16 + zlib.MAX_WBITS)
 
-    def _check_framing(self) -> None:
-        """Refuse an answer whose end cannot be told for certain (RFC 9112, section 6.3)."""
-        lengths = set(self.headers.get_all("Content-Length", []))
-        codings = [value.strip().lower() for value in self.headers.get_all("Transfer-Encoding", [])]
-        if codings not in ([], ["chunked"]) or len(lengths) > 1 or not all(map(_DIGITS.fullmatch, lengths)):
-            raise Unavailable(
-                f"{self.url}: the answer's length cannot be told (Content-Length, Transfer-Encoding)"
-            )
+
+def has_framing(headers: Message) -> bool:
+    """Whether the end of a message with these headers can be told for certain (RFC 9112, section 6.3)."""
+    lengths = set(headers.get_all("Content-Length", []))
+    codings = [value.strip().lower() for value in headers.get_all("Transfer-Encoding", [])]
+    return codings in ([], ["chunked"]) and len(lengths) <= 1 and all(map(_DIGITS.fullmatch, lengths))
 
 
 _DIGITS = re.compile(r"\s*[0-9]{1,18}\s*", re.ASCII)

@@ -17,8 +17,8 @@ from swhkit.net import Target, dial
 SECONDS = 60.0
 
 
-class _Lines(io.BufferedReader):
-    """Remembers the last line that was read."""
+class Lines(io.BufferedReader):
+    """Remembers the last line that was read: to http.client the end of a connection ends the headers."""
 
     last = b""
 
@@ -28,11 +28,11 @@ class _Lines(io.BufferedReader):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head must come whole: to http.client a connection that ends there ends the headers."""
+    """An answer whose head must come whole."""
 
     def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None) -> None:
         super().__init__(sock, debuglevel, method)
-        self._lines = self.fp = _Lines(self.fp.detach())
+        self._lines = self.fp = Lines(self.fp.detach())
 
     def begin(self) -> None:
         super().begin()
@@ -41,13 +41,14 @@ class _Response(http.client.HTTPResponse):
 
 
 class Wire(http.client.HTTPConnection):
-    """A connection to a checked target; TLS goes by the target's name. ``deadline`` is a ``time.monotonic()``."""
+    """A connection to a checked target; TLS goes by the target's name. ``deadline`` is a ``time.monotonic()``;
+    ``seconds`` are how long the server may be silent."""
 
     response_class = _Response
 
-    def __init__(self, target: Target, deadline: float | None) -> None:
+    def __init__(self, target: Target, deadline: float | None, seconds: float = SECONDS) -> None:
         self.default_port = 443 if target.scheme == "https" else 80
-        super().__init__(target.host or "", target.port or self.default_port, timeout=SECONDS)
+        super().__init__(target.host or "", target.port or self.default_port, timeout=seconds)
         self._target, self._deadline = target, deadline
         self._tls = ssl.create_default_context() if target.scheme == "https" else None
         self._wire: socket.socket | None = None
@@ -55,7 +56,7 @@ class Wire(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = self._wire = dial(self._target, self._deadline)
-        self.sock.settimeout(SECONDS)
+        self.sock.settimeout(self.timeout)
         if self._tls is not None:
             # An end without TLS's own "close" is an error: else whoever is between could shorten an answer.
             tls = self._tls.wrap_socket(
