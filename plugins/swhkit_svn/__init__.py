@@ -17,7 +17,8 @@ from swhkit.plugin import Duration, Provider, Size, hookimpl
 
 #: How a dump begins (notes/dump-load-format.txt), and what a compressed one begins with (RFC 1952).
 DUMP_MAGIC, GZIP_MAGIC = b"SVN-fs-dump-format-version: ", b"\x1f\x8b"
-_DUMP_NAMES = (".svndump", ".svndump.gz", ".svn.dump", ".svn.dump.gz")
+#: How the names of dump files end.
+DUMP_NAMES = (".svndump", ".svndump.gz", ".svn.dump", ".svn.dump.gz")
 
 
 class SvnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,10 +57,12 @@ def swhkit_visit_type(url: str) -> str | None:
     if parts.scheme in ("", "file"):
         path = url if not parts.scheme else unquote(parts.path)
         return "svn" if path.startswith("/") and "\0" not in path and _is_local(Path(path)) else None
-    if parts.scheme not in ("http", "https") or parts.path.rstrip("/").endswith((".git", ".bundle")):
+    if parts.scheme not in ("http", "https", "ftp") or parts.path.rstrip("/").endswith((".git", ".bundle")):
         return None
-    if parts.path.endswith(_DUMP_NAMES):
+    if parts.path.endswith(DUMP_NAMES):
         return "svn"
+    if parts.scheme == "ftp":
+        return None
     if host == "svn.code.sf.net":
         return "svn" if parts.path.startswith("/p/") else None
     return "svn" if host.startswith("svn.") or "svn" in parts.path.split("/") else None
@@ -71,7 +74,7 @@ def _is_local(path: Path) -> bool:
         if path.is_file():
             with path.open("rb") as file:
                 begin = file.read(len(DUMP_MAGIC))
-            return begin == DUMP_MAGIC or (begin.startswith(GZIP_MAGIC) and path.name.endswith(_DUMP_NAMES))
+            return begin == DUMP_MAGIC or (begin.startswith(GZIP_MAGIC) and path.name.endswith(DUMP_NAMES))
         return repository_at(path) is not None
     except OSError:
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -19,11 +19,17 @@ import msgspec
 from swhkit.plugin import (
     ChildFailed,
     ChildTimeout,
+    Egress,
     InvalidUrl,
+    LimitExceeded,
     NotFound,
     Runner,
+    SwhkitError,
     Target,
     Unavailable,
+    VisitContext,
+    egress,
+    pinned_url,
     without_secrets,
 )
 from swhkit_svn.dump import PIECE, Damaged, Dump, NodeRecord, Properties, RevisionRecord
@@ -32,6 +38,8 @@ from swhkit_svn.texts import Text, Workshop
 
 #: Subversion's and the system's numbers of errors that may be gone the next time (connections, name look-up, serf).
 _PASSING = re.compile(r"E(?:0001(?:0[1-4]|1[0-3])|6700\d\d|120\d\d\d|210002|175012|175002)\b")
+#: Seconds that an HTTP server may be silent.
+_HTTP_SECONDS = 120
 #: Bytes that a description of one path may have; seconds it may take.
 _INFO_LIMIT, _INFO_SECONDS = 1 << 20, 120.0
 
@@ -48,8 +56,61 @@ class Info(msgspec.Struct, frozen=True):
     changed: int
 
 
+class Reach:
+    """Makes the ways to the repositories of one visit: how Subversion's programs are set up, and the proxy of ours that
+    all they do over HTTP goes through, so that every destination is judged, redirections included.
+
+    ``within``: what is entered there is left at the visit's end.
+    """
+
+    def __init__(
+        self, context: VisitContext, origin: Target, ssh_config: Path | None, within: ExitStack
+    ) -> None:
+        self._context, self._origin, self._ssh_config, self._within = context, origin, ssh_config, within
+        self._plain = self._settings("settings", "")
+        self._proxy: Egress | None = None
+
+    def access(self, target: Target, *, own_keys: bool) -> Access:
+        """The way to a checked target; ``own_keys``: whether ssh may use those of the user whose process this is."""
+        settings = self._through_proxy() if target.scheme in ("http", "https") else self._plain
+        return Access(self._context.runner, target, settings, Keys(self._ssh_config, own=own_keys))
+
+    def cause(self) -> SwhkitError | None:
+        """What the proxy knows of why a program has failed."""
+        return self._proxy.cause() if self._proxy is not None else None
+
+    def limit(self) -> LimitExceeded | None:
+        """That more has come than may, if so."""
+        cause = self.cause()
+        return cause if isinstance(cause, LimitExceeded) else None
+
+    def _through_proxy(self) -> Path:
+        if self._proxy is None:
+            context = self._context
+            limit, deadline = context.limits.max_pack_size, context.runner.deadline
+            self._proxy = self._within.enter_context(
+                egress(context.network, self._origin, limit=limit, deadline=deadline)
+            )
+            servers = (
+                f"[global]\nhttp-timeout = {_HTTP_SECONDS}\nhttp-proxy-host = {self._proxy.host}\n"
+                f"http-proxy-port = {self._proxy.port}\nhttp-proxy-username = {self._proxy.user}\n"
+                f"http-proxy-password = {self._proxy.password}\n"
+            )
+            self._settings("settings-http", servers)
+        return self._context.scratch / "settings-http"
+
+    def _settings(self, name: str, servers: str) -> Path:
+        """A private folder with Subversion's configuration."""
+        folder = self._context.scratch / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        file = folder / "servers"
+        file.touch(mode=0o600)
+        file.write_text(servers, encoding="ascii")
+        return folder
+
+
 class Access:
-    """A way to the repositories of one checked target. ``settings``: an empty folder for Subversion's configuration."""
+    """A way to the repositories of one checked target. ``settings``: a folder with Subversion's configuration."""
 
     def __init__(self, runner: Runner, target: Target, settings: Path, keys: Keys) -> None:
         self.target = target
@@ -59,7 +120,6 @@ class Access:
         self.url = _canonical(self._without_user(target))
         if target.scheme == "svn+ssh":
             environment |= ssh_environment(target, keys)
-        self._options += network_options(target)
         self.runner = runner.with_(environment=environment)
 
     def _without_user(self, target: Target) -> str:
@@ -84,11 +144,8 @@ class Access:
             if colon:
                 self._password = unquote(password).encode("utf-8") + b"\n"
                 self._options.append("--password-from-stdin")
-        pins = sorted(target.addresses, key=lambda address: ":" in address)
-        if target.scheme == "svn" and pins and target.host not in pins:
-            port = f":{target.port}" if target.port else ""
-            place = (f"[{pins[0]}]" if ":" in pins[0] else pins[0]) + port
-        return urlunsplit(parts._replace(netloc=place))
+        parts = urlsplit(pinned_url(target)) if target.scheme == "svn" else parts
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def info(self, url: str, peg: str = "", revision: str | None = None) -> Info:
         """What is at ``url`` (at the peg revision, then followed to ``revision``). Raises ``ChildFailed``."""
@@ -158,13 +215,6 @@ class Records(msgspec.Struct, frozen=True):
 
     dump: Dump
     records: Iterator[RevisionRecord | NodeRecord]
-
-
-def network_options(target: Target) -> list[str]:
-    """Options that bind Subversion's network layer to what was checked."""
-    return (
-        ["--config-option", "servers:global:http-timeout=120"] if target.scheme in ("http", "https") else []
-    )
 
 
 @contextmanager

@@ -28,12 +28,11 @@ from swhkit.plugin import (
     without_secrets,
 )
 from swhkit_svn import SvnConfig
-from swhkit_svn.access import Access, Info
+from swhkit_svn.access import Access, Info, Reach
 from swhkit_svn.dump import Damaged
 from swhkit_svn.externals import External, contains, quote_path, resolve, without_user
 from swhkit_svn.grafts import defined, graft, joined, make_way, take_out
 from swhkit_svn.replay import Done, nothing_older, rebased, replay
-from swhkit_svn.ssh import Keys
 from swhkit_svn.state import Externals, Known, State
 from swhkit_svn.store import Store
 from swhkit_svn.texts import Digested, Workshop, digested, discard, flags_of
@@ -55,9 +54,11 @@ class Gatherer:
     """Fetches the externals of one visit, each URL at each revision once. ``off`` after a recursive one was met;
     ``left_out`` says which were too large or too slow."""
 
-    def __init__(self, context: VisitContext, config: SvnConfig, store: Store, place: Place | None) -> None:
+    def __init__(
+        self, context: VisitContext, config: SvnConfig, store: Store, reach: Reach, place: Place | None
+    ) -> None:
         self._context, self._config, self._store = context, config, store
-        self._place = place
+        self._reach, self._place = reach, place
         self._known: dict[tuple[str, str, str], Entry | None] = {}
         self._open: list[str] = []
         self.off = False
@@ -205,8 +206,7 @@ class Gatherer:
             return place.access.at(url)
         target = self._judged(url)
         own = self._context.network.from_cli and place is not None and target.host == place.access.target.host
-        keys = Keys(self._config.ssh_config, own=own)
-        return Access(self._context.runner, target, self._context.scratch / "settings", keys)
+        return self._reach.access(target, own_keys=own)
 
     def _judged(self, url: str) -> Target:
         network = self._context.network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import msgspec
 
@@ -54,8 +54,11 @@ class SvnLoader:
 
     def load(self, context: VisitContext) -> Load:
         """Contents, directories and revisions as the repository's history brings them, then the snapshot."""
-        context.progress("asking the server")
-        origin = find(context, self._config)
+        with ExitStack() as within:
+            context.progress("asking the server")
+            return (yield from self._load(context, find(context, self._config, within)))
+
+    def _load(self, context: VisitContext, origin: Origin) -> Load:
         head = head_of(context, context.previous) if context.previous is not None else None
         if head is not None and not context.anew:
             if _unchanged(context, origin, head):
@@ -100,7 +103,7 @@ class _Visit:
 
     def __init__(self, context: VisitContext, config: SvnConfig, origin: Origin, store: Store) -> None:
         self._context, self._origin = context, origin
-        self._gatherer = Gatherer(context, config, store, origin.place)
+        self._gatherer = Gatherer(context, config, store, origin.reach, origin.place)
         self._state = State(context, store, Workshop(context.scratch, context.limits.max_pack_size))
         self._ends = _soft_end(context)
         self._damage: str | None = None
@@ -137,6 +140,8 @@ class _Visit:
                         f"most of the visit's time was up at revision {item.number}: the next visit goes on there"
                     )
         except Damaged as error:
+            if (limit := self._origin.reach.limit()) is not None:
+                raise limit from error
             self._damage = str(error)
         if self.last is None and self._damage is None and first is not None and not self._origin.below:
             yield from self._state.finish(0)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
-from swhkit.plugin import ChildFailed, NotFound, Target, Unavailable, VisitContext, without_secrets
-from swhkit_svn import DUMP_MAGIC, GZIP_MAGIC, SvnConfig, repository_at
-from swhkit_svn.access import Access, Info, Records, dump_local, not_found, passes, youngest
+from swhkit.plugin import ChildFailed, NotFound, Target, Unavailable, VisitContext, download, without_secrets
+from swhkit_svn import DUMP_MAGIC, DUMP_NAMES, GZIP_MAGIC, SvnConfig, repository_at
+from swhkit_svn.access import Access, Info, Reach, Records, dump_local, not_found, passes, youngest
 from swhkit_svn.dump import Damaged, Dump, NodeRecord, RevisionRecord
 from swhkit_svn.externals import quote_path
 from swhkit_svn.gather import Place
-from swhkit_svn.ssh import Keys
 
 #: A URL leads at most this deep into a repository where its last part is not there any more.
 _DEPTH = 16
@@ -35,6 +34,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     context: VisitContext
+    reach: Reach
     place: Place | None
     below: bytes = b""
     youngest: int = 0
@@ -63,22 +63,26 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         raise NotFound(f"{shown}: no revision of the repository has this path as a folder")
 
 
-def find(context: VisitContext, config: SvnConfig) -> Origin:
-    """The origin of a visit. Raises ``NotFound``, ``Unavailable``, ``InvalidUrl``."""
+def find(context: VisitContext, config: SvnConfig, within: ExitStack) -> Origin:
+    """The origin of a visit; what it needs open is entered into ``within``.
+
+    Raises ``NotFound``, ``Unavailable``, ``InvalidUrl``, ``LimitExceeded``.
+    """
     target = context.network.check(context.url)
-    settings = context.scratch / "settings"
-    settings.mkdir(exist_ok=True)
-    keys = Keys(config.ssh_config, own=context.network.from_cli)
+    reach = Reach(context, target, config.ssh_config, within)
     if target.path is not None:
-        return _local(context, target, Path(target.path), settings, keys)
-    access = Access(context.runner, target, settings, keys)
-    info, below = _ask(context, access, config.retries)
+        return _local(context, reach, target, Path(target.path))
+    if urlsplit(target.url).path.endswith(DUMP_NAMES) and target.scheme in ("http", "https", "ftp"):
+        return _downloaded(context, reach, target)
+    access = reach.access(target, own_keys=context.network.from_cli)
+    info, below = _ask(context, reach, access, config.retries)
     if info.kind == "file":
         raise Unavailable(
             f"{without_secrets(context.url)}: this is a file in a repository; give a folder's URL"
         )
     return Origin(
         context=context,
+        reach=reach,
         place=Place(info.root, access),
         below=below,
         youngest=info.revision,
@@ -86,32 +90,46 @@ def find(context: VisitContext, config: SvnConfig) -> Origin:
     )
 
 
-def _local(context: VisitContext, target: Target, path: Path, settings: Path, keys: Keys) -> Origin:
+def _downloaded(context: VisitContext, reach: Reach, target: Target) -> Origin:
+    """A dump file that a server has."""
+    context.progress("downloading")
+    file = context.scratch / "origin.svndump"
+    download(
+        context.network,
+        target,
+        file,
+        limit=context.limits.max_pack_size,
+        deadline=context.runner.deadline,
+        tell=lambda size: context.progress("downloading", size),
+    )
+    if not _is_dump(file):
+        raise Unavailable(f"{without_secrets(context.url)}: what the server gives is no Subversion dump")
+    return Origin(context=context, reach=reach, place=None, file=file)
+
+
+def _local(context: VisitContext, reach: Reach, target: Target, path: Path) -> Origin:
     if path.is_file():
         if not _is_dump(path):
             raise NotFound(f"{context.url}: this file is no Subversion dump")
-        return Origin(context=context, place=None, file=path)
+        return Origin(context=context, reach=reach, place=None, file=path)
     root = repository_at(path)
     if root is None:
         raise NotFound(f"{context.url}: there is no Subversion repository")
     below = bytes(path.relative_to(root)) if path != root else b""
     url = f"file://{quote_path(bytes(root))}"
-    access = Access(context.runner, msgspec.structs.replace(target, url=url), settings, keys)
+    access = reach.access(msgspec.structs.replace(target, url=url), own_keys=False)
     try:
         last = youngest(root, context.runner)
     except ChildFailed as error:
         not_found(context.url, error)
-    if below:
-        return Origin(
-            context=context,
-            place=Place(url, access.at(f"{url}/{quote_path(below)}")),
-            below=below,
-            youngest=last,
-        )
-    return Origin(context=context, place=Place(url, access), youngest=last, changed=last, local=root)
+    if not below:
+        place = Place(url, access)
+        return Origin(context=context, reach=reach, place=place, youngest=last, changed=last, local=root)
+    place = Place(url, access.at(f"{url}/{quote_path(below)}"))
+    return Origin(context=context, reach=reach, place=place, below=below, youngest=last)
 
 
-def _ask(context: VisitContext, access: Access, retries: int) -> tuple[Info, bytes]:
+def _ask(context: VisitContext, reach: Reach, access: Access, retries: int) -> tuple[Info, bytes]:
     """What a server says of the URL, or of the nearest folder above it that is there now; and the path in the
     repository. A server that does not answer is asked again."""
     url, gone = access.url, ""
@@ -119,6 +137,8 @@ def _ask(context: VisitContext, access: Access, retries: int) -> tuple[Info, byt
         try:
             info = access.info(url)
         except ChildFailed as error:
+            if (cause := reach.cause()) is not None:
+                raise cause from error
             if any(code in error.stderr for code in _NO_PATH) and urlsplit(url).path.strip("/"):
                 url, _, name = url.rpartition("/")
                 gone = f"/{name}{gone}"
