@@ -7,9 +7,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from swhkit.treehash import hash_directory
 
 _ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
 
@@ -32,30 +34,39 @@ class SvnRepository:
         self.url = path.as_uri()
 
     def commit(self, *nodes: bytes, **properties: str) -> int:
-        """One revision of these nodes (see ``node``); its number."""
+        """One revision of these nodes (see ``node``); its number. ``properties`` are its own, with ``_`` for ``:``."""
+        self._load([self._revision(nodes, properties)])
+        return self.revision
+
+    def commit_all(self, revisions: Iterable[Iterable[bytes]]) -> None:
+        """Many revisions at once."""
+        self._load([self._revision(nodes, {}) for nodes in revisions])
+
+    def _revision(self, nodes: Iterable[bytes], properties: Mapping[str, str]) -> bytes:
         self.revision += 1
         moment = time.strftime("%Y-%m-%dT%H:%M:%S.000001Z", time.gmtime(1_000_000_000 + self.revision))
         texts = {"svn:author": "ann", "svn:date": moment, "svn:log": f"revision {self.revision}"}
         block = properties_block(texts | {name.replace("_", ":"): text for name, text in properties.items()})
         head = f"Revision-number: {self.revision}\nProp-content-length: {len(block)}\nContent-length: {len(block)}\n\n"
-        stream = b"SVN-fs-dump-format-version: 3\n\n" + head.encode() + block + b"\n" + b"".join(nodes)
-        svn(
-            *("svnadmin", "load", "-q", "--bypass-prop-validation", "--no-flush-to-disk", self.path),
-            stdin=stream,
-        )
-        return self.revision
+        return head.encode() + block + b"\n" + b"".join(nodes)
+
+    def _load(self, revisions: Iterable[bytes]) -> None:
+        options = ("-q", "--bypass-prop-validation", "--no-flush-to-disk")
+        stream = b"SVN-fs-dump-format-version: 3\n\n" + b"".join(revisions)
+        svn("svnadmin", "load", *options, self.path, stdin=stream)
 
     def dump(self, *options: str) -> bytes:
         """A dump of it."""
         return svn("svnadmin", "dump", "-q", *options, self.path)
 
-    def tree(self, scratch: Path, revision: str = "HEAD", below: str = "") -> bytes:
-        """Digest of the directory that ``svn export`` writes (symbolic links and empty folders included)."""
+    def exported(self, scratch: Path, revision: int, below: str = "") -> bytes:
+        """Digest of the directory that ``svn export`` makes of a revision, keywords and externals left alone."""
+        folder = scratch / f"export-{revision}"
         svn(
-            *("svn", "export", "-q", "--ignore-keywords", "-r", revision),
-            *(f"{self.url}/{below}@{revision}", scratch),
+            *("svn", "export", "-q", "--ignore-keywords", "--ignore-externals", "--native-eol", "LF"),
+            *("-r", str(revision), f"{self.url}/{below}@{revision}", folder),
         )
-        return scratch.name.encode()
+        return list(hash_directory(folder))[-1].id.digest
 
 
 def properties_block(values: Mapping[str, str | bytes | None]) -> bytes:

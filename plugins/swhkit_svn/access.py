@@ -245,10 +245,10 @@ def _dumping(
                 yield from dump.records()
             except Damaged as error:
                 if child.ended(1.0) and child.wait(check=False) != 0:
-                    raise Damaged(_words(child.stderr())) from error
+                    raise Damaged(words(child.stderr())) from error
                 raise
             if child.wait(check=False) != 0:
-                raise Damaged(_words(child.stderr()))
+                raise Damaged(words(child.stderr()))
 
         yield Records(dump, records())
 
@@ -282,13 +282,13 @@ def passes(error: ChildFailed) -> bool:
 
 def not_found(url: str, error: ChildFailed) -> NoReturn:
     """Raise ``NotFound``, saying what Subversion said."""
-    said = _words(error.stderr)
+    said = words(error.stderr)
     raise NotFound(
         f"{without_secrets(url)}: there is no Subversion repository, or it does not answer: {said}"
     ) from error
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
     """What a program of Subversion has said, in one line."""
     lines = [line for line in text.splitlines() if line.startswith("svn")] or text.splitlines()
     return ("; ".join(lines[:3]) or "it said nothing")[:500]

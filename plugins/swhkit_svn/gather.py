@@ -28,7 +28,7 @@ from swhkit.plugin import (
     without_secrets,
 )
 from swhkit_svn import SvnConfig
-from swhkit_svn.access import Access, Info, Reach
+from swhkit_svn.access import Access, Info, Reach, words
 from swhkit_svn.dump import Damaged
 from swhkit_svn.externals import External, contains, quote_path, resolve, without_user
 from swhkit_svn.grafts import defined, graft, joined, make_way, take_out
@@ -152,11 +152,18 @@ class Gatherer:
             ):
                 raise
             self._leave_out(url, str(error))
-        except (InvalidUrl, Unavailable, ChildFailed, Damaged) as error:
-            self._context.log.warning("the external %s is left out: %s", without_secrets(url), error)
+        except ChildFailed as error:
+            if (limit := self._reach.limit()) is not None:
+                raise limit from error
+            self._log_dead(url, words(error.stderr))
+        except (InvalidUrl, Unavailable, Damaged) as error:
+            self._log_dead(url, str(error))
         finally:
             self._open.pop()
         return None
+
+    def _log_dead(self, url: str, why: str) -> None:
+        self._context.log.info("the external %s is not there: %s", without_secrets(url), why)
 
     def _leave_out(self, url: str, why: str) -> None:
         self._context.log.warning("the external %s is left out: %s", without_secrets(url), why)

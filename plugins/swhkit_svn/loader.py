@@ -82,6 +82,10 @@ class SvnLoader:
             return (yield from visit.result())
 
     def _go_on(self, context: VisitContext, origin: Origin, head: Head) -> Load:
+        if origin.file is not None:  # a dump is read from its begin
+            with self._visit(context, origin) as visit, origin.dump(0) as dumped:
+                yield from visit.run(dumped, first_parent(context, head), head)
+                return (yield from visit.result())
         if origin.youngest < head.number:
             raise _Altered
         with self._visit(context, origin) as visit, origin.dump(head.number) as dumped:
@@ -108,13 +112,14 @@ class _Visit:
         self._ends = _soft_end(context)
         self._damage: str | None = None
         self.last: bytes | None = None
-        self._had = False
 
     def run(self, dumped: Records, parents: tuple[bytes, ...], head: Head | None) -> Iterator[Item]:
-        """Yield what the dump brings. ``head``: the archived revision that the dump must begin with; raises
-        ``_Altered`` if it does not. Damage ends it, and is remembered."""
+        """Yield what the dump brings. ``head``: the archived revision that the dump must begin with (that a dump file
+        must come to); raises ``_Altered`` if it does not. Damage ends it, and is remembered."""
         first: Done | None = None
-        if head is not None:
+        last = -1
+        whole = self._origin.file is not None
+        if head is not None and not whole:
             self._gatherer.archived = Tree(self._context.read, head.directory)
         try:
             for item in replay(
@@ -129,12 +134,15 @@ class _Visit:
                     yield item
                     continue
                 first = first or item
-                if head is not None and item is first:
+                if head is not None and not whole and item is first:
                     self._compare(item, head, dumped.dump.uuid)
                     self._gatherer.archived = None
                     parents = (head.digest,)
                 elif item.number > 0 and item.touched:
                     parents = yield from self._revision(item, parents, dumped.dump.uuid)
+                    if head is not None and item.number == head.number and self.last != head.digest:
+                        raise _Altered
+                last = item.number
                 if self._ends is not None and time.monotonic() > self._ends:
                     raise Damaged(
                         f"most of the visit's time was up at revision {item.number}: the next visit goes on there"
@@ -143,6 +151,8 @@ class _Visit:
             if (limit := self._origin.reach.limit()) is not None:
                 raise limit from error
             self._damage = str(error)
+        if head is not None and last < head.number and self._damage is None:
+            raise _Altered
         if self.last is None and self._damage is None and first is not None and not self._origin.below:
             yield from self._state.finish(0)
             yield from self._revision(msgspec.structs.replace(first, number=0), parents, dumped.dump.uuid)
@@ -155,7 +165,7 @@ class _Visit:
         if directory is not None and item.number == head.number:
             revision = make_revision(item.number, item.properties, uuid, directory, head.parents)
             if object_id(revision).digest == head.digest:
-                self.last, self._had = head.digest, True
+                self.last = head.digest
                 return
         raise _Altered
 
