@@ -32,7 +32,7 @@ from swhkit.errors import (
 from swhkit.git import Git
 from swhkit.hashes import Hashes, hash_chunks, hash_content
 from swhkit.http import REDIRECTS, Answer, Downloaded, Patience, download, fetch, judge_redirect
-from swhkit.manifest import object_id
+from swhkit.manifest import object_id, parse_directory
 from swhkit.model import (
     Branch,
     BranchType,
@@ -66,7 +66,9 @@ from swhkit.refnames import is_branch
 from swhkit.swhid import Kind, ObjectId
 from swhkit.text import without_secrets
 from swhkit.tree import EMPTY_DIRECTORY, Tree
+from swhkit.treehash import read_directory
 from swhkit.units import Duration, Secret, Size, WebAddress
+from swhkit.unpack import Archive, ArchiveLimits, ArchiveTree, Member, MemberType, Placed, open_archive
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
 PROJECT = "swhkit"
@@ -177,6 +179,9 @@ __all__ = [
     "PROJECT",
     "REDIRECTS",
     "Answer",
+    "Archive",
+    "ArchiveLimits",
+    "ArchiveTree",
     "Branch",
     "BranchType",
     "ByteSource",
@@ -206,6 +211,8 @@ __all__ = [
     "Load",
     "LoadStatus",
     "Loader",
+    "Member",
+    "MemberType",
     "MissingProgram",
     "Network",
     "NoConfig",
@@ -217,6 +224,7 @@ __all__ = [
     "Pack",
     "Patience",
     "Person",
+    "Placed",
     "Progress",
     "Provider",
     "Release",
@@ -246,6 +254,9 @@ __all__ = [
     "is_branch",
     "judge_redirect",
     "object_id",
+    "open_archive",
+    "parse_directory",
     "pinned_url",
+    "read_directory",
     "without_secrets",
 ]

@@ -1,4 +1,4 @@
-"""The objects of a folder on disk: digests of files, directories bottom up, in bounded memory and to any depth.
+"""The objects of a folder on disk: contents, directories bottom up, in bounded memory and to any depth.
 
 One descriptor is open at a time and every name is opened below it without following links, so that neither a path
 longer than the system allows nor a folder that is swapped while it is read leads elsewhere.
@@ -11,12 +11,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from swhkit.errors import InvalidInput
 from swhkit.hashes import git_digest, git_header
 from swhkit.manifest import object_id
-from swhkit.model import Directory, Entry
+from swhkit.model import Bytes, Chunks, Content, Directory, Entry
 from swhkit.swhid import Kind, ObjectId
 from swhkit.unpack import Placed
 
@@ -37,7 +38,20 @@ class _Frame:
 
 
 def hash_directory(root: Path, exclude: Sequence[str] = ()) -> Iterator[Placed]:
+    """As ``read_directory``, without the contents."""
+    for item in read_directory(root, exclude):
+        if isinstance(item, Content):
+            for _ in item.source.chunks():
+                pass
+        else:
+            yield item
+
+
+def read_directory(root: Path, exclude: Sequence[str] = ()) -> Iterator[Content | Placed]:
     """Everything below ``root`` and ``root`` itself (empty path, last), what a directory holds before the directory.
+
+    A leaf comes twice: first the content, whose bytes must be read to their end before the next is asked for, and
+    then where it is.
 
     A file is executable iff its owner may execute it; symbolic links are contents of their targets; pipes, sockets
     and devices are empty files; empty directories stay. Entries whose name or path below ``root`` matches a glob of
@@ -82,8 +96,10 @@ def hash_file(path: Path, follow: bool = True) -> ObjectId:
         if stat.S_ISLNK(status.st_mode):
             digest = git_digest("blob", os.fsencode(os.readlink(path)))  # noqa: PTH115 - Path tidies the text
         elif stat.S_ISREG(status.st_mode):
-            handle = os.open(path, _FLAGS & ~os.O_NOFOLLOW)
-            digest = _digest(handle, path, b"")
+            with closing(_Reading(os.open(path, _FLAGS & ~os.O_NOFOLLOW), path, b"")) as reading:
+                for _ in reading.chunks():
+                    pass
+                digest = reading.digest()
         else:
             digest = _EMPTY
     except OSError as error:
@@ -91,7 +107,9 @@ def hash_file(path: Path, follow: bool = True) -> ObjectId:
     return ObjectId(Kind.CONTENT, digest)
 
 
-def _list(here: int, frame: _Frame, root: Path, excluded: Callable[[bytes, bytes], bool]) -> Iterator[Placed]:
+def _list(
+    here: int, frame: _Frame, root: Path, excluded: Callable[[bytes, bytes], bool]
+) -> Iterator[Content | Placed]:
     """The leaves of the folder ``here``; its folders go to the frame."""
     try:
         names = [os.fsencode(name) for name in os.listdir(here)]
@@ -106,38 +124,65 @@ def _list(here: int, frame: _Frame, root: Path, excluded: Callable[[bytes, bytes
             if stat.S_ISDIR(status.st_mode):
                 frame.folders.append(name)
                 continue
-            perms, digest = _leaf(here, name, status, root, path)
+            perms, data = _plain(here, name, status)
+            reading = _Reading(os.open(name, _FLAGS, dir_fd=here), root, path) if data is None else None
         except OSError as error:
             raise _problem(root, path, error) from None
+        if reading is None:
+            assert data is not None
+            yield Content(Bytes(data))
+            digest = git_digest("blob", data)
+        else:
+            with closing(reading):
+                yield Content(Chunks(reading.length, reading.chunks()))
+                digest = reading.digest()
         frame.entries.append(Entry(name, "file", digest, perms))
         yield Placed(path, ObjectId(Kind.CONTENT, digest), perms)
 
 
-def _leaf(here: int, name: bytes, status: os.stat_result, root: Path, path: bytes) -> tuple[int, bytes]:
-    """Mode and digest of an entry that is no folder."""
+def _plain(here: int, name: bytes, status: os.stat_result) -> tuple[int, bytes | None]:
+    """Mode and bytes of an entry that is no folder; None for the bytes of a regular file, which is to be read."""
     if stat.S_ISLNK(status.st_mode):
-        return 0o120000, git_digest("blob", os.readlink(name, dir_fd=here))
+        return 0o120000, os.readlink(name, dir_fd=here)
     perms = 0o100755 if status.st_mode & stat.S_IXUSR else 0o100644
-    if not stat.S_ISREG(status.st_mode):
-        return perms, _EMPTY
-    return perms, _digest(os.open(name, _FLAGS, dir_fd=here), root, path)
+    return perms, None if stat.S_ISREG(status.st_mode) else b""
 
 
-def _digest(handle: int, root: Path, path: bytes) -> bytes:
-    """The git digest of an open regular file, which is closed."""
-    try:
+class _Reading:
+    """An open regular file of ``length`` bytes, which is hashed while it is read."""
+
+    def __init__(self, handle: int, root: Path, path: bytes) -> None:
+        """Takes ``handle`` over. Raises ``InvalidInput`` if it is no regular file."""
+        self._handle, self._root, self._path = handle, root, path
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
+            self.close()
             raise _changed(root, path)
-        digest, left = hashlib.sha1(git_header("blob", status.st_size)), status.st_size
-        while chunk := os.read(handle, _CHUNK):
-            digest.update(chunk)
-            left -= len(chunk)
-        if left:
-            raise _changed(root, path)
-        return digest.digest()
-    finally:
-        os.close(handle)
+        self.length, self._written = status.st_size, status.st_mtime_ns
+        self._hash = hashlib.sha1(git_header("blob", self.length))
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes in pieces. Raises ``InvalidInput`` if they are not what they were when it was opened."""
+        left = self.length
+        try:
+            while chunk := os.read(self._handle, _CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise _changed(self._root, self._path)
+                self._hash.update(chunk)
+                yield chunk
+            if left or os.fstat(self._handle).st_mtime_ns != self._written:
+                raise _changed(self._root, self._path)
+        except OSError as error:
+            raise _problem(self._root, self._path, error) from None
+
+    def digest(self) -> bytes:
+        """The git digest of what was read."""
+        return self._hash.digest()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._handle)
 
 
 def _move(here: int, name: bytes, root: Path, path: bytes) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 PUBLIC = "93.184.216.34"
-Handle = Callable[[socket.socket], None]
+Handle = Callable[[socket.socket], object]
 
 
 class RawServer:

@@ -391,6 +391,21 @@ def test_where_nobody_may_go(place: str, network: Network, monkeypatch: pytest.M
         assert isinstance(proxy.cause(), Unavailable)
 
 
+def test_a_refusal_is_heard_and_does_not_end_the_connection() -> None:
+    with raw_server(echo) as server, proxied(server.port) as proxy, client(proxy) as connection:
+        for size, lasts in ((400_000, True), (0, True), (4_000_000, False)):
+            body = iter([bytes(100_000)] * (size // 100_000))
+            own = {**secret(proxy), "Transfer-Encoding": "chunked"}
+            with suppress(ConnectionError):
+                connection.request("REPORT", "http://10.0.0.1/", body=body, headers=own, encode_chunked=True)
+            if lasts:
+                answer = connection.getresponse()
+                assert (answer.status, answer.headers["Connection"]) == (403, "keep-alive")
+                answer.read()
+        connection.close()
+        assert ask(proxy, f"http://origin.example:{server.port}/")[0] == 207
+
+
 @pytest.mark.parametrize(
     "url", ["/x", "*", "https://origin.example/", "ftp://127.0.0.1/", "file:///etc/passwd", "http:x"]
 )
@@ -459,9 +474,12 @@ def test_a_tunnel_carries_both_directions_at_once_and_their_ends() -> None:
         connection, line = connect(proxy, f"origin.example:{server.port}")
         assert b" 200 " in line
         with connection:
-            writer = threading.Thread(
-                target=lambda: (connection.sendall(data * 8), connection.shutdown(socket.SHUT_WR))
-            )
+
+            def write() -> None:
+                connection.sendall(data * 8)
+                connection.shutdown(socket.SHUT_WR)
+
+            writer = threading.Thread(target=write)
             time.sleep(0.1)
             writer.start()
             received = b"".join(iter(lambda: connection.recv(1 << 16), b""))
@@ -484,7 +502,7 @@ def test_what_comes_with_the_request_goes_into_the_tunnel() -> None:
 def test_a_tunnel_that_is_half_closed_and_silent_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tunnel, "_CLOSING", 0.2)
     hold = threading.Event()
-    with raw_server(lambda _: bool(hold.wait(20)) and None) as server, proxied(server.port) as proxy:
+    with raw_server(lambda _: hold.wait(20)) as server, proxied(server.port) as proxy:
         connection, _ = connect(proxy, f"origin.example:{server.port}")
         with connection:
             connection.shutdown(socket.SHUT_WR)
@@ -543,7 +561,7 @@ def test_everything_is_cut_at_the_deadline() -> None:
 def test_the_end_of_the_block_ends_all() -> None:
     """Whatever the clients are about: silent, in the middle of a head, of a body, of an answer, of a tunnel."""
     hold = threading.Event()
-    with raw_server(lambda _: bool(hold.wait(20)) and None) as server:
+    with raw_server(lambda _: hold.wait(20)) as server:
         with proxied(server.port) as proxy:
             begun = "".join(f"{name}: {value}\r\n" for name, value in secret(proxy).items())
             post = f"POST http://origin.example:{server.port}/ HTTP/1.1\r\n{begun}Content-Length: 9\r\n\r\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from swhkit.registry import Registry
 from swhkit.visit import Report
 
 _TERMINATED = 128 + signal.SIGTERM
+#: The visit type of packages, and the setting that their archives are listed in.
+_PACKAGES, _ARTIFACTS = "tar", "artifacts"
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -45,21 +48,38 @@ class Request(msgspec.Struct, frozen=True):
 @click.option(
     "--option", "options", metavar="K=JSON", multiple=True, help="A setting of the loader; may be repeated."
 )
+@click.option(
+    "--artifacts",
+    metavar="FILE.json",
+    type=click.Path(path_type=Path),
+    help="The archives of a package, for visit type tar.",
+)
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, urls: tuple[str, ...], visit_type: str | None, options: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    urls: tuple[str, ...],
+    visit_type: str | None,
+    options: tuple[str, ...],
+    artifacts: Path | None,
+    as_json: bool,
 ) -> int:
     """Visit origins now and archive them.
 
-    URL is a repository's address or, here only, a path of this machine (its origin is then the file:// URL). All URLs
-    are checked before the first is visited. Exit codes: 0 all visits are full; 1 one failed or was not found; 3 none
-    failed, one is partial; 2 the request is wrong and nothing was visited.
+    URL is a repository's or archive's address or, here only, a path of this machine (its origin is then the file://
+    URL). All URLs are checked before the first is visited. FILE.json has a list of objects with time, url, version
+    and length, and perhaps filename and checksums: the archives that the one URL is the home of. Exit codes: 0 all
+    visits are full; 1 one failed or was not found; 3 none failed, one is partial; 2 the request is wrong and nothing
+    was visited.
     """
     found = configuration(ctx)
     network = assemble.network(found.settings, from_cli=True)
+    if artifacts is not None:
+        visit_type = _type_of_packages(visit_type, urls)
     requests = [_request(url, visit_type, network, found.registry) for url in urls]
     settings = _options(options)
+    if artifacts is not None:
+        settings[_ARTIFACTS] = _list_in(found, artifacts)
     for request in requests:
         assemble.make_loader(found, request.visit_type, settings)
     archive = open_archive(ctx, write=True)
@@ -116,6 +136,34 @@ def _options(options: tuple[str, ...]) -> dict[str, str]:
             raise InvalidInput(f"--option {option}: expected KEY=JSON, such as --option retries=3")
         settings[key] = value
     return settings
+
+
+def _type_of_packages(visit_type: str | None, urls: tuple[str, ...]) -> str:
+    """The visit type that takes a list of archives. Raises ``InvalidInput`` if another was asked for."""
+    if visit_type not in (None, _PACKAGES):
+        raise InvalidInput(f"--artifacts: lists of archives are for visit type {_PACKAGES}, not {visit_type}")
+    if len(urls) > 1:
+        raise InvalidInput("--artifacts: the archives are those of one origin, so give one URL")
+    return _PACKAGES
+
+
+def _list_in(found: Configuration, file: Path) -> str:
+    """The JSON text of a list of archives, if the loader takes it. Raises ``InvalidInput`` naming entry and field."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if not isinstance(json.loads(text), list):
+            raise InvalidInput("expected a list of objects")
+        assemble.make_loader(found, _PACKAGES, {_ARTIFACTS: text})
+    except OSError as error:
+        raise InvalidInput(f"--artifacts {file}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"--artifacts {file}: is no JSON ({error})") from None
+    except InvalidInput as error:
+        first, *more = str(error).splitlines()
+        first = first.removeprefix(f"--option {_ARTIFACTS}:").removeprefix(_ARTIFACTS).strip()
+        others = f" (and {len(more)} more)" if more else ""
+        raise InvalidInput(f"--artifacts {file}: {first}{others}") from None
+    return text
 
 
 def _visit(

@@ -1,4 +1,5 @@
-"""Compressed streams, inflated piece by piece in bounded memory: gzip, bzip2, xz, lzip, zstd, known by their magic."""
+"""Compressed streams, inflated piece by piece in bounded memory, known by their magic: gzip, bzip2, xz, lzip, zstd,
+lzma alone, and compress."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
+from swhkit.unpack import lzw
 from swhkit.unpack.member import CHUNK, Meter
 
 #: No dictionary larger than this is built, whatever a header asks for (``xz -9`` needs 64 MiB).
@@ -123,12 +125,13 @@ FORMATS: dict[bytes, Callable[[], Inflater]] = {
     b"\xfd7zXZ\0": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY_LIMIT),
     b"LZIP": Lzip,
     b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x5d\0\0": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=MEMORY_LIMIT),
 }
 
 
 def compression(start: bytes) -> bytes | None:
-    """The magic in ``FORMATS`` with which a file begins, or None."""
-    return next((magic for magic in FORMATS if start.startswith(magic)), None)
+    """The magic with which a compressed file begins, or None."""
+    return next((magic for magic in (*FORMATS, lzw.MAGIC) if start.startswith(magic)), None)
 
 
 def inflate(file: BinaryIO, magic: bytes, meter: Meter) -> Iterator[bytes]:
@@ -136,6 +139,9 @@ def inflate(file: BinaryIO, magic: bytes, meter: Meter) -> Iterator[bytes]:
 
     Raises ``InvalidInput`` for damaged and for cut streams.
     """
+    if magic == lzw.MAGIC:
+        yield from lzw.unlzw(lambda: _more(file, meter), meter)
+        return
     data = _more(file, meter)
     while data.startswith(magic):
         inflater = FORMATS[magic]()

@@ -42,12 +42,14 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class ArchiveLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one archive may hold: bytes of one file, bytes in all, bytes out for a byte in, members and folders."""
+    """What one archive may hold: bytes of one file, bytes in all, bytes out for a byte in, members and folders, and
+    folders within folders (git itself goes no deeper than this)."""
 
     file_size: int = 1 << 30
     total_size: int = 10 << 30
     ratio: int = 200
     members: int = 1_000_000
+    depth: int = 2048
 
 
 class Meter:

@@ -13,9 +13,10 @@ import msgspec
 
 from swhkit.errors import InvalidInput
 from swhkit.unpack.member import CHUNK, HEADER_LIMIT, NAME_LIMIT, Member, MemberType, Meter, show
+from swhkit.unpack.stream import Stream, counted
 
 BLOCK = 512
-_UNKNOWN = "this is no tar or zip archive"
+UNKNOWN = "this is no archive that can be read (no tar or zip, and none of the other forms)"
 _TYPES = {
     b"1": MemberType.HARDLINK,
     b"2": MemberType.SYMLINK,
@@ -39,54 +40,6 @@ _KEYS = (
 )
 #: Parts a sparse file may have.
 _PARTS = 1 << 16
-
-
-class Stream:
-    """Pieces of any size read as a file. Blocks of headers are counted here, the bytes of members are not."""
-
-    def __init__(self, pieces: Iterator[bytes], meter: Meter) -> None:
-        self._pieces, self._rest, self._meter = pieces, memoryview(b""), meter
-
-    def some(self, most: int) -> bytes:
-        """At least one byte and at most ``most``; none at the end."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._rest = memoryview(piece)
-        taken, self._rest = self._rest[:most], self._rest[most:]
-        return bytes(taken)
-
-    def exactly(self, count: int) -> bytes:
-        """``count`` bytes. Raises ``InvalidInput`` if there are fewer."""
-        return b"".join(self.pieces(count))
-
-    def pieces(self, count: int) -> Iterator[bytes]:
-        """``count`` bytes in pieces. Raises ``InvalidInput`` if there are fewer."""
-        while count:
-            piece = self.some(min(count, CHUNK))
-            if not piece:
-                raise self._meter.error("the tar archive is cut short")
-            count -= len(piece)
-            yield piece
-
-    def block(self, first: bool) -> bytes:
-        """The next block, empty at the end. Raises ``InvalidInput`` if only a part of it is there."""
-        start = self.some(BLOCK)
-        self._meter.give(len(start))
-        if first and not start:
-            raise self._meter.error(_UNKNOWN)
-        try:
-            return start + self.exactly(BLOCK - len(start)) if start else b""
-        except InvalidInput:
-            if first:
-                raise self._meter.error(_UNKNOWN) from None
-            raise
-
-    def drain(self) -> None:
-        """Read to the end, so that checksums of the compression are looked at."""
-        while piece := self.some(CHUNK):
-            self._meter.give(len(piece))
 
 
 class _Header(msgspec.Struct):
@@ -118,9 +71,9 @@ def read_tar(pieces: Iterator[bytes], meter: Meter) -> Iterator[Member]:
     pax: dict[bytes, bytes] = {}
     long: dict[bytes, bytes] = {}
     first = True
-    while (block := stream.block(first)) and block.strip(b"\0"):
+    while (block := _block(stream, first, meter)) and block.strip(b"\0"):
         if not is_header(block):
-            raise meter.error(_UNKNOWN if first else "the tar archive is damaged (a header's checksum)")
+            raise meter.error(UNKNOWN if first else "the tar archive is damaged (a header's checksum)")
         first = False
         header = _header(block, meter)
         if header.flag in (b"x", b"X", b"g", b"L", b"K"):
@@ -137,6 +90,20 @@ def read_tar(pieces: Iterator[bytes], meter: Meter) -> Iterator[Member]:
         pax, long = {}, {}
         yield from _member(stream, header, block, meter)
     stream.drain()
+
+
+def _block(stream: Stream, first: bool, meter: Meter) -> bytes:
+    """The next block, empty at the end. Raises ``InvalidInput`` if only a part of it is there."""
+    start = stream.some(BLOCK)
+    meter.give(len(start))
+    if first and not start:
+        raise meter.error(UNKNOWN)
+    try:
+        return start + stream.exactly(BLOCK - len(start)) if start else b""
+    except InvalidInput:
+        if first:
+            raise meter.error(UNKNOWN) from None
+        raise
 
 
 def _header(block: bytes, meter: Meter) -> _Header:
@@ -246,7 +213,7 @@ def _member(stream: Stream, header: _Header, block: bytes, meter: Meter) -> Iter
         header.sparse, used = _map_in_data(stream, meter)
         left -= used
     data = stream.pieces(max(left, 0))
-    chunks = _counted(data if header.sparse is None else _filled(data, header, left, meter), meter)
+    chunks = counted(data if header.sparse is None else _filled(data, header, left, meter), meter)
     yield Member(header.name, type, bool(header.mode & 0o100), header.length, b"", chunks)
     for _ in chunks:  # what the taker has left
         pass
@@ -256,14 +223,8 @@ def _member(stream: Stream, header: _Header, block: bytes, meter: Meter) -> Iter
 
 
 def _skip(stream: Stream, size: int, meter: Meter) -> None:
-    for _ in _counted(stream.pieces(size + -size % BLOCK), meter):
+    for _ in counted(stream.pieces(size + -size % BLOCK), meter):
         pass
-
-
-def _counted(pieces: Iterator[bytes], meter: Meter) -> Iterator[bytes]:
-    for piece in pieces:
-        meter.give(len(piece))
-        yield piece
 
 
 def _gnu_sparse(stream: Stream, block: bytes, meter: Meter) -> tuple[list[tuple[int, int]], int]:

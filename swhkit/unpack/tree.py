@@ -16,7 +16,7 @@ from swhkit.hashes import git_digest, git_header
 from swhkit.manifest import object_id
 from swhkit.model import Directory, Entry
 from swhkit.swhid import Kind, ObjectId
-from swhkit.unpack.member import Member, MemberType, Meter, show
+from swhkit.unpack.member import NAME_LIMIT, Member, MemberType, Meter, show
 
 _EMPTY = git_digest("blob", b"")
 #: Symbolic links followed for one name, as Linux does.
@@ -35,9 +35,13 @@ class _Leaf:
 
 
 class _Folder(dict[bytes, "_Leaf | _Folder"]):
-    """A folder: its entries by name."""
+    """A folder: its entries by name; how many folders it lies in, and how long its path is (bytes)."""
 
-    __slots__ = ()
+    __slots__ = ("depth", "length")
+
+    def __init__(self, depth: int = 0, length: int = 0) -> None:
+        super().__init__()
+        self.depth, self.length = depth, length
 
 
 class _Outside(Exception):
@@ -181,7 +185,13 @@ class ArchiveTree:
         """A new folder in ``folder``."""
         self._meter.member()
         self._count(name)
-        made = folder[name] = _Folder()
+        made = _Folder(folder.depth + 1, folder.length + 1 + len(name))
+        if made.depth > self._meter.limits.depth or made.length > NAME_LIMIT:
+            raise self._meter.error(
+                f"has folders within folders deeper than {self._meter.limits.depth}, or with paths of more than"
+                f" {NAME_LIMIT} bytes: no deeper ones are read"
+            )
+        folder[name] = made
         return made
 
     def _count(self, name: bytes) -> None:
