@@ -4,14 +4,21 @@ interface."""
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+from swhkit.archive import Archive
+from swhkit.manifest import parse
+from swhkit.model import Revision, Timestamp
+from swhkit.swhid import Kind, ObjectId, parse_core
 from swhkit.treehash import hash_directory
+from swhkit.visit import Report
 
 _ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
 
@@ -61,7 +68,10 @@ class SvnRepository:
 
     def exported(self, scratch: Path, revision: int, below: str = "") -> bytes:
         """Digest of the directory that ``svn export`` makes of a revision, keywords and externals left alone."""
-        folder = scratch / f"export-{revision}"
+        scratch.mkdir(exist_ok=True)
+        folder = scratch / f"export-{revision}-{below.replace('/', '-')}"
+        if folder.exists():
+            shutil.rmtree(folder)
         svn(
             *("svn", "export", "-q", "--ignore-keywords", "--ignore-externals", "--native-eol", "LF"),
             *("-r", str(revision), f"{self.url}/{below}@{revision}", folder),
@@ -118,6 +128,36 @@ def folder(path: str, **more: object) -> bytes:
 def delete(path: str) -> bytes:
     """A node record that deletes."""
     return node(path, "delete", None)
+
+
+def history_of(target: Archive, report: Report) -> list[tuple[int, Kept]]:
+    """The revisions of a visit with their numbers, the last first."""
+    assert report.snapshot is not None
+    snapshot = target.catalog.snapshot(parse_core(report.snapshot).digest)
+    assert snapshot is not None
+    head = snapshot.branches[b"HEAD"]
+    assert head is not None
+    found: list[tuple[int, Kept]] = []
+    parents: tuple[bytes, ...] = (head.target,)
+    while parents:
+        id = ObjectId(Kind.REVISION, parents[0])
+        revision = parse(id.kind, target.read([id])[id])
+        assert isinstance(revision, Revision)
+        number = int(dict(revision.extra_headers)[b"svn_revision"])
+        kept = Kept(id.digest, revision.directory, revision.parents, revision.message, revision.date)
+        found.append((number, kept))
+        parents = revision.parents
+    return found
+
+
+class Kept(NamedTuple):
+    """What the archive has of a revision."""
+
+    id: bytes
+    directory: bytes
+    parents: tuple[bytes, ...]
+    message: bytes | None
+    date: Timestamp | None
 
 
 @contextmanager

@@ -111,6 +111,7 @@ class _Visit:
         self._state = State(context, store, Workshop(context.scratch, context.limits.max_pack_size))
         self._ends = _soft_end(context)
         self._damage: str | None = None
+        self._news = False
         self.last: bytes | None = None
 
     def run(self, dumped: Records, parents: tuple[bytes, ...], head: Head | None) -> Iterator[Item]:
@@ -143,7 +144,7 @@ class _Visit:
                     if head is not None and item.number == head.number and self.last != head.digest:
                         raise _Altered
                 last = item.number
-                if self._ends is not None and time.monotonic() > self._ends:
+                if self._ends is not None and self._news and time.monotonic() > self._ends:
                     raise Damaged(
                         f"most of the visit's time was up at revision {item.number}: the next visit goes on there"
                     )
@@ -179,6 +180,7 @@ class _Visit:
         revision = make_revision(item.number, item.properties, uuid, directory, parents)
         yield revision
         self.last = object_id(revision).digest
+        self._news = True
         return (self.last,)
 
     def _directory(self) -> bytes | None:
