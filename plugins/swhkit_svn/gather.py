@@ -59,7 +59,7 @@ class Gatherer:
     ) -> None:
         self._context, self._config, self._store = context, config, store
         self._reach, self._place = reach, place
-        self._known: dict[tuple[str, str, str], Entry | None] = {}
+        self._known: dict[tuple[str, ...], Entry | None] = {}
         self._open: list[str] = []
         self.off = False
         self.left_out: list[str] = []
@@ -100,8 +100,9 @@ class Gatherer:
                 else _absolute(external)
             )
             if place is not None and url is not None and self._is_recursive(url, place, folder, external):
-                if len(self._open) == 0:
-                    self.off = True
+                if self._open:
+                    continue
+                self.off = True
                 return
             if self.archived is not None:
                 self._put_again(state, folder, external, self.archived)
@@ -131,7 +132,7 @@ class Gatherer:
 
     def _entry(self, url: str, external: External) -> Generator[Item, None, Entry | None]:
         """What an external leads to; None if it cannot be had."""
-        key = (url, external.peg, external.revision)
+        key = (url, external.peg, external.revision, *self._open)
         if key not in self._known:
             self._known[key] = None
             if len(self._open) < _DEPTH and len(self._known) <= self._config.externals:

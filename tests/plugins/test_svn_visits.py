@@ -41,8 +41,8 @@ def repository(tmp_path: Path) -> SvnRepository:
     return made
 
 
-def load(target: Archive, url: str, **config: int) -> visit.Report:
-    return visit.run(target, loader.make(SvnConfig(**{"retries": 0, **config})), url, "svn", network=shell())
+def load(target: Archive, url: str, retries: int = 0) -> visit.Report:
+    return visit.run(target, loader.make(SvnConfig(retries=retries)), url, "svn", network=shell())
 
 
 def afresh(url: str, tmp_path: Path) -> str | None:
