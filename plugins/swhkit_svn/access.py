@@ -147,6 +147,11 @@ class Access:
         parts = urlsplit(pinned_url(target)) if target.scheme == "svn" else parts
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether a password is told."""
+        return self._password is not None
+
     def info(self, url: str, peg: str = "", revision: str | None = None) -> Info:
         """What is at ``url`` (at the peg revision, then followed to ``revision``). Raises ``ChildFailed``."""
         at = ["-r", revision] if revision else []

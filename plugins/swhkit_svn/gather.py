@@ -8,7 +8,8 @@ had leaves nothing but the folders above it, as on any working copy.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import cached_property
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
@@ -55,10 +56,15 @@ class Gatherer:
     ``left_out`` says which were too large or too slow."""
 
     def __init__(
-        self, context: VisitContext, config: SvnConfig, store: Store, reach: Reach, place: Place | None
+        self,
+        context: VisitContext,
+        config: SvnConfig,
+        store: Store,
+        reach: Reach,
+        mount: Callable[[], Place | None],
     ) -> None:
         self._context, self._config, self._store = context, config, store
-        self._reach, self._place = reach, place
+        self._reach, self._mount = reach, mount
         self._known: dict[tuple[str, ...], Entry | None] = {}
         self._open: list[str] = []
         self.off = False
@@ -66,17 +72,28 @@ class Gatherer:
         #: While the last archived revision is replayed once more: its tree. Externals are then as they were taken.
         self.archived: Tree | None = None
 
+    @cached_property
+    def _place(self) -> Place | None:
+        """Where the origin's externals are relative to."""
+        return self._mount()
+
     def update(self, state: State, change: Externals) -> Iterator[Item]:
         """Bring the tree in line with a folder's externals."""
         for external in defined(change.before):
             take_out(state, change.path, external.path)
-        yield from self._put_all(state, change.path, change.after, self._place)
+        if change.after:
+            yield from self._put_all(state, change.path, change.after, self._place)
 
     def older(self, revision: int, path: bytes) -> Generator[Item, None, Known | None]:
         """What was at a path at a revision before those replayed here: it is fetched, as far as it is needed."""
         if self._place is None:
             return (yield from nothing_older(revision, path))
-        info = self._place.access.info(f"{self._place.root}/{quote_path(path)}", str(revision))
+        try:
+            info = self._place.access.info(f"{self._place.root}/{quote_path(path)}", str(revision))
+        except ChildTimeout:
+            raise
+        except ChildFailed as error:
+            raise Damaged(f"what revision {revision} had cannot be copied: {words(error.stderr)}") from error
         limit = self._context.limits.max_pack_size
         workshop = Workshop(self._context.scratch, limit)
         if info.kind != "dir":  # a folder can be dumped, a file cannot

@@ -7,7 +7,17 @@ import re
 
 import msgspec
 
-from swhkit.plugin import BranchType, Kind, ObjectId, Person, Revision, Snapshot, Timestamp, VisitContext
+from swhkit.plugin import (
+    BranchType,
+    Kind,
+    ObjectId,
+    Person,
+    Revision,
+    Snapshot,
+    SwhkitError,
+    Timestamp,
+    VisitContext,
+)
 from swhkit_svn.dump import Properties
 
 _DATE = re.compile(rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?Z")
@@ -68,9 +78,13 @@ def head_of(context: VisitContext, snapshot: Snapshot) -> Head | None:
 
 
 def read_head(context: VisitContext, digest: bytes) -> Head | None:
-    """An archived revision of this loader; None if it is not held, or of another make."""
+    """An archived revision of this loader; None if it is not held, is damaged, or of another make."""
     id = ObjectId(Kind.REVISION, digest)
-    body = context.read([id]).get(id)
+    try:
+        body = context.read([id]).get(id)
+    except SwhkitError as error:
+        context.log.warning("%s cannot be read: %s", id, error)
+        return None
     if body is None:
         return None
     lines = body.partition(b"\n\n")[0].split(b"\n")

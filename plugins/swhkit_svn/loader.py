@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import msgspec
 
@@ -24,7 +24,7 @@ from swhkit.plugin import (
 )
 from swhkit_svn import SvnConfig
 from swhkit_svn.access import Records
-from swhkit_svn.dump import Damaged
+from swhkit_svn.dump import Damaged, RevisionRecord
 from swhkit_svn.gather import Gatherer
 from swhkit_svn.history import HEAD, Head, first_parent, head_of, make_revision
 from swhkit_svn.origin import Origin, find
@@ -107,7 +107,7 @@ class _Visit:
 
     def __init__(self, context: VisitContext, config: SvnConfig, origin: Origin, store: Store) -> None:
         self._context, self._origin = context, origin
-        self._gatherer = Gatherer(context, config, store, origin.reach, origin.place)
+        self._gatherer = Gatherer(context, config, store, origin.reach, origin.mounted)
         self._state = State(context, store, Workshop(context.scratch, context.limits.max_pack_size))
         self._ends = _soft_end(context)
         self._damage: str | None = None
@@ -220,9 +220,10 @@ def _unchanged(context: VisitContext, origin: Origin, head: Head) -> bool:
     before = context.previous_visit
     if before is None or before.status is not VisitStatus.FULL or origin.changed != head.number:
         return False
-    with origin.dump(head.number, only=True) as dumped:
-        for record in dumped.records:
-            properties = getattr(record, "properties", None) or {}
-            revision = make_revision(head.number, properties, dumped.dump.uuid, head.directory, head.parents)
+    with origin.dump(head.number, only=True) as dumped, suppress(Damaged):
+        record = next(dumped.records, None)
+        if isinstance(record, RevisionRecord):
+            properties, uuid = record.properties, dumped.dump.uuid
+            revision = make_revision(record.number, properties, uuid, head.directory, head.parents)
             return object_id(revision).digest == head.digest
     return False

@@ -15,7 +15,7 @@ import msgspec
 from swhkit.plugin import ChildFailed, NotFound, Target, Unavailable, VisitContext, download, without_secrets
 from swhkit_svn import DUMP_MAGIC, DUMP_NAMES, GZIP_MAGIC, SvnConfig, repository_at
 from swhkit_svn.access import Access, Info, Reach, Records, dump_local, not_found, passes, youngest
-from swhkit_svn.dump import Damaged, Dump, NodeRecord, RevisionRecord
+from swhkit_svn.dump import PIECE, Damaged, Dump, NodeRecord, RevisionRecord
 from swhkit_svn.externals import quote_path
 from swhkit_svn.gather import Place
 
@@ -35,7 +35,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     context: VisitContext
     reach: Reach
-    place: Place | None
+    place: Place | None = None
     below: bytes = b""
     youngest: int = 0
     changed: int | None = None
@@ -58,6 +58,27 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
             with access.dump(access.url, revisions, incremental=only) as records:
                 yield records
 
+    def mounted(self) -> Place | None:
+        """Where relative externals are relative to; a dump file is loaded into a repository of ours for that."""
+        if self.place is not None or self.file is None:
+            return self.place
+        runner, root = self.context.runner, self.context.scratch / "mounted"
+        if not root.exists():
+            runner.run(["svnadmin", "create", "--", str(root)])
+            load = [
+                "svnadmin",
+                "load",
+                "-q",
+                "--bypass-prop-validation",
+                "--no-flush-to-disk",
+                "--",
+                str(root),
+            ]
+            with _opened(self.file) as file:  # a dump that is damaged is loaded as far as it goes
+                runner.run(load, input=iter(lambda: file.read(PIECE), b""), check=False)
+        url = f"file://{quote_path(bytes(root))}"
+        return Place(url, self.reach.access(Target(url=url, scheme="file", path=root), own_keys=False))
+
     def never_was(self, shown: str) -> NoReturn:
         """Raise what it means that no revision came."""
         raise NotFound(f"{shown}: no revision of the repository has this path as a folder")
@@ -76,6 +97,11 @@ def find(context: VisitContext, config: SvnConfig, within: ExitStack) -> Origin:
         return _downloaded(context, reach, target)
     access = reach.access(target, own_keys=context.network.from_cli)
     info, below = _ask(context, reach, access, config.retries)
+    url = f"{info.root}/{quote_path(below)}".rstrip("/")  # where redirections led, if there were any
+    if access.is_secret and urlsplit(url).netloc != urlsplit(access.url).netloc:
+        raise Unavailable(
+            f"{without_secrets(context.url)}: redirected to {url}, which is not told the password"
+        )
     if info.kind == "file":
         raise Unavailable(
             f"{without_secrets(context.url)}: this is a file in a repository; give a folder's URL"
@@ -83,10 +109,10 @@ def find(context: VisitContext, config: SvnConfig, within: ExitStack) -> Origin:
     return Origin(
         context=context,
         reach=reach,
-        place=Place(info.root, access),
+        place=Place(info.root, access.at(url)),
         below=below,
         youngest=info.revision,
-        changed=info.changed if info.url == access.url else None,
+        changed=info.changed if info.url == url else None,
     )
 
 
@@ -104,14 +130,14 @@ def _downloaded(context: VisitContext, reach: Reach, target: Target) -> Origin:
     )
     if not _is_dump(file):
         raise Unavailable(f"{without_secrets(context.url)}: what the server gives is no Subversion dump")
-    return Origin(context=context, reach=reach, place=None, file=file)
+    return Origin(context=context, reach=reach, file=file)
 
 
 def _local(context: VisitContext, reach: Reach, target: Target, path: Path) -> Origin:
     if path.is_file():
         if not _is_dump(path):
             raise NotFound(f"{context.url}: this file is no Subversion dump")
-        return Origin(context=context, reach=reach, place=None, file=path)
+        return Origin(context=context, reach=reach, file=path)
     root = repository_at(path)
     if root is None:
         raise NotFound(f"{context.url}: there is no Subversion repository")

@@ -261,3 +261,11 @@ def test_a_private_server_of_its_own(repository: SvnRepository, target: Archive,
         stranger = Network(private_addresses="cli")
         with pytest.raises(Exception, match="private address"):
             visit.run(target, loader.make(SvnConfig()), f"{base}/repo", "svn", network=stranger)
+
+
+def test_in_a_dump_file(repository: SvnRepository, target: Archive, tmp_path: Path) -> None:
+    """A dump has the externals of its repository."""
+    repository.commit(externals("trunk", "^/lib@1 a\n^/lib b"))
+    repository.commit(node("lib/l.c", "change", text=b"three\n"))
+    (tmp_path / "it.svndump").write_bytes(repository.dump())
+    assert load(target, f"{tmp_path}/it.svndump").snapshot == load(target, repository.url).snapshot
