@@ -19,7 +19,7 @@ import msgspec
 
 from swhkit import damage, manifest
 from swhkit.archive import Archive
-from swhkit.errors import Corrupt, HeldDamaged, NotFound, SwhkitError, VisitError
+from swhkit.errors import Corrupt, HeldDamaged, LimitExceeded, NotFound, SwhkitError, VisitError
 from swhkit.intake import Intake
 from swhkit.interrupts import INTERRUPTS, interruptible, let_go, uninterrupted
 from swhkit.lacking import to_bring
@@ -245,6 +245,15 @@ class _Run:
                         raise
                     return Outcome(), error
                 intake.take(item)
+                if intake.snapshot is None:
+                    self._must_have_time(context)
+
+    def _must_have_time(self, context: VisitContext) -> None:
+        """Children end with the time of a visit; a loader that has none ends here."""
+        if context.runner.deadline is not None and time.monotonic() > context.runner.deadline:
+            raise LimitExceeded(
+                f"{self.origin} was not loaded within {self.limits.visit_time:.0f} s (limits.visit_time)"
+            )
 
     def _uneventful(self, stage: Stage, visit: Visit, verdict: Verdict) -> Report:
         now = datetime.datetime.now(datetime.UTC)

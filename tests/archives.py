@@ -5,18 +5,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from swhkit import manifest
 from swhkit.archive import Archive
-from swhkit.closure import Walk, held_bodies
 from swhkit.net import Network
 from swhkit.plugin import Provider
-from swhkit.swhid import Kind, ObjectId
+from swhkit.testing.visits import unheld as unheld
 
 KINDS = ("filesystem", "sqlite", "memory")
 
@@ -47,14 +44,3 @@ def archive(kind: str, folder: Path) -> Iterator[Archive]:
 def shell() -> Network:
     """The network policy of the command line."""
     return Network(from_cli=True)
-
-
-def unheld(archive: Archive, snapshot: bytes, scratch: Path) -> set[str]:
-    """SWHIDs below a snapshot that the archive does not hold, found by walking it object by object."""
-    known = archive.catalog.snapshot(snapshot)
-    assert known is not None, f"snapshot {snapshot.hex()} is not known"
-    scratch.mkdir(exist_ok=True)
-    with Walk(scratch, partial(held_bodies, archive.objects)) as walk:
-        walk.run(id for id in manifest.edges_of_snapshot(known) if id.kind is not Kind.SNAPSHOT)
-        contents = archive.missing(ObjectId(Kind.CONTENT, digest) for digest in walk.contents())
-        return {str(id) for id, _ in walk.absent()} | {str(id) for id in contents}

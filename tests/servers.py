@@ -30,14 +30,14 @@ _ENVIRONMENT = {
 }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(200):
         assert process.poll() is None, f"{process.args!r} has ended"
         try:
@@ -55,7 +55,7 @@ def git_daemon(root: Path) -> Iterator[str]:
     # safe.directory is read from protected configuration only: a global file, not the environment's pairs.
     config = root / ".servers-gitconfig"
     config.write_text("[safe]\n\tdirectory = *\n")
-    port = _free_port()
+    port = free_port()
     argv = [
         "git",
         "daemon",
@@ -75,7 +75,7 @@ def git_daemon(root: Path) -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        _wait_for(port, process)
+        wait_for(port, process)
         yield f"git://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -221,7 +221,7 @@ def git_ssh(root: Path, folder: Path) -> Iterator[SshServer]:
     """
     folder.mkdir(parents=True)
     folder.chmod(0o700)
-    server = SshServer(pwd.getpwuid(os.getuid()).pw_name, _free_port(), folder)
+    server = SshServer(pwd.getpwuid(os.getuid()).pw_name, free_port(), folder)
     client, host = ssh_key(folder / "id"), ssh_key(folder / "host")
     kind, key, _ = host.with_suffix(".pub").read_text().split()
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {kind} {key}\n")
@@ -248,7 +248,7 @@ def git_ssh(root: Path, folder: Path) -> Iterator[SshServer]:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
-        _wait_for(server.port, process)
+        wait_for(server.port, process)
         yield server
     finally:
         os.killpg(process.pid, signal.SIGKILL)

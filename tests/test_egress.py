@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from net_servers import PUBLIC, answering, bait, name_server, nothing_is_left, raw_server, read_head
-from servers import _free_port, _wait_for, git_http
+from servers import free_port, git_http, wait_for
 
 from swhkit.egress import relay, tunnel
 from swhkit.net import Network, Target
@@ -98,7 +98,7 @@ def running(*argv: str | Path, port: int) -> Iterator[None]:
         start_new_session=True,
     )
     try:
-        _wait_for(port, process)
+        wait_for(port, process)
         yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)
@@ -120,7 +120,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_hg(tmp_path: Path, run: Run) -> None:
-    repository, port = tmp_path / "repo", _free_port()
+    repository, port = tmp_path / "repo", free_port()
     run("hg", "init", repository)
     (repository / "file").write_bytes(os.urandom(300_000))
     run("hg", "-R", repository, "commit", "-Am", "one", "-u", "me")
@@ -182,7 +182,7 @@ def test_svn(tmp_path: Path, run: Run) -> None:
 
 
 def test_rsync(tmp_path: Path, run: Run) -> None:
-    port, module = _free_port(), tmp_path / "module"
+    port, module = free_port(), tmp_path / "module"
     module.mkdir()
     (module / "file").write_bytes(os.urandom(2 << 20))
     config = tmp_path / "rsyncd.conf"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import signal
 import subprocess
@@ -103,6 +104,19 @@ def run(target: Archive, loader: Yields, url: str = URL, **options: object) -> v
 def staged(target: Archive) -> list[Path]:
     assert target.stage is not None
     return list((target.stage / "visits").iterdir())
+
+
+def test_a_loader_without_children_has_no_more_time_than_others(target: Archive) -> None:
+    def endless() -> Iterator[Item]:
+        for number in itertools.count():
+            yield content(b"%d" % number)[0]
+
+    loader = Yields()
+    loader.items = endless()  # type: ignore[assignment]
+    report = run(target, loader, limits=Limits(visit_time=0.2))
+    assert (report.status, report.snapshot) == ("failed", None)
+    assert "(limits.visit_time)" in str(report.error)
+    assert staged(target) == []
 
 
 def test_single_objects_are_held_after_a_full_visit(target: Archive, tmp_path: Path) -> None:

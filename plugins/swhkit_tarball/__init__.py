@@ -30,6 +30,15 @@ _MARKS = (
     "_MTN",
 )  # fmt: skip
 _Positive = msgspec.Meta(gt=0)
+_Checksums = Annotated[
+    dict[str, str], msgspec.Meta(description="What the file must hash to; nothing is loaded if it does not.")
+]
+_Layout = Annotated[
+    Literal["standard", "nar"],
+    msgspec.Meta(
+        description="Checksums of the file (standard), or of the Nix archive of what it holds (nar)."
+    ),
+]
 
 
 class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,8 +69,8 @@ class TarballConfig(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     what is in it (``nar``).
     """
 
-    checksums: dict[str, str] = {}
-    checksum_layout: Literal["standard", "nar"] = "standard"
+    checksums: _Checksums = {}
+    checksum_layout: _Layout = "standard"
 
     def __post_init__(self) -> None:
         parse_checksums(self.checksums)
@@ -70,8 +79,8 @@ class TarballConfig(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class ContentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Loading of one file. ``checksums`` and ``checksum_layout`` as for ``tarball-directory``."""
 
-    checksums: dict[str, str] = {}
-    checksum_layout: Literal["standard", "nar"] = "standard"
+    checksums: _Checksums = {}
+    checksum_layout: _Layout = "standard"
 
     def __post_init__(self) -> None:
         parse_checksums(self.checksums)
@@ -100,7 +109,12 @@ class TarConfig(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``checksums`` (as for ``tarball-directory``).
     """
 
-    artifacts: list[Artifact] = []
+    artifacts: Annotated[
+        list[Artifact],
+        msgspec.Meta(
+            description="The archives, each with time, url, version, and perhaps length, filename, checksums."
+        ),
+    ] = []
 
     def __post_init__(self) -> None:
         seen: dict[str, int] = {}

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator
-from pathlib import Path
-
-import msgspec
+from bisect import bisect_left
+from collections.abc import Generator, Iterable, Iterator
+from tempfile import TemporaryFile
+from typing import IO
 
 from swhkit.plugin import (
     Archive,
@@ -20,6 +20,7 @@ from swhkit.plugin import (
     Bytes,
     Chunks,
     Content,
+    Directory,
     Item,
     Kind,
     LimitExceeded,
@@ -39,13 +40,6 @@ _BATCH, _TOLD = 1000, 256
 _EMPTY = hash_content(b"").sha1_git
 
 
-class Survey(msgspec.Struct):
-    """What the first reading tells: the tree, and the digests of the members that are files, in their order."""
-
-    tree: ArchiveTree
-    digests: bytearray
-
-
 def limits_of(bounds: Bounds) -> ArchiveLimits:
     """The limits of the settings, as those who unpack take them."""
     return ArchiveLimits(
@@ -62,34 +56,96 @@ def unpacked(context: VisitContext, source: Source, limits: ArchiveLimits) -> Ge
 
     Raises ``InvalidInput`` for what is no archive, is damaged, or exceeds the limits: then nothing was yielded.
     """
-    survey = _survey(context, source.path, limits, source.url)
-    if survey.tree.skipped:
-        context.log.warning(
-            "%s: %d members that lead out of the archive or nowhere are left out",
-            source.url,
-            survey.tree.skipped,
-        )
-    wanted: set[bytes] = set()
-    leaves: list[bytes] = []
-    root = b""
-    for placed in survey.tree.objects():
-        if placed.directory is not None:
-            yield placed.directory
-            root = placed.id.digest
-        else:
-            leaves.append(placed.id.digest)
-            if len(leaves) >= _BATCH:
-                wanted |= _missing(context, leaves)
-                leaves = []
-    wanted |= _missing(context, leaves)
-    if wanted:
-        yield from _contents(context, source, limits, survey.digests, wanted)
+    with TemporaryFile(dir=context.scratch) as digests:
+        tree = _survey(context, source, limits, digests)
+        if tree.skipped:
+            context.log.warning(
+                "%s: %d members that lead out of the archive or nowhere are left out",
+                source.url,
+                tree.skipped,
+            )
+        wanted = Wanted()
+        root = yield from _directories(context, tree, wanted)
+        del tree
+        wanted.settle()
+        digests.seek(0)
+        yield from _contents(context, source, limits, digests, wanted)
     source.still()
     return root
 
 
-def _missing(context: VisitContext, digests: list[bytes]) -> set[bytes]:
-    return {id.digest for id in context.missing(ObjectId(Kind.CONTENT, digest) for digest in digests)}
+class Wanted:
+    """Digests that are wanted, each once: a million of them in 21 MB. ``add`` all, ``settle`` once, then ``take``."""
+
+    def __init__(self) -> None:
+        self._named, self._digests, self._taken = bytearray(), b"", bytearray()
+        #: How many are still to be taken.
+        self.left = 0
+
+    def add(self, digests: Iterable[bytes]) -> None:
+        """These are wanted; some may be named twice."""
+        for digest in digests:
+            self._named += digest
+
+    def settle(self) -> None:
+        """All are named."""
+        view = memoryview(self._named)
+        found = sorted({bytes(view[start : start + _DIGEST]) for start in range(0, len(view), _DIGEST)})
+        self._digests = b"".join(found)
+        self.left = len(found)
+        self._taken = bytearray(self.left)
+
+    def take(self, digest: bytes) -> bool:
+        """Whether it is wanted, and was not taken before."""
+        digests = self._digests
+        place = bisect_left(
+            range(len(self._taken)), digest, key=lambda at: digests[at * _DIGEST : (at + 1) * _DIGEST]
+        )
+        start = place * _DIGEST
+        if digests[start : start + _DIGEST] != digest or self._taken[place]:
+            return False
+        self._taken[place] = 1
+        self.left -= 1
+        return True
+
+
+def _survey(context: VisitContext, source: Source, limits: ArchiveLimits, digests: IO[bytes]) -> ArchiveTree:
+    """The first reading: the tree; and in ``digests``, one after the other, those of the members that are files."""
+    with open_archive(source.path, limits, context.runner, name=source.url) as archive:
+        tree = ArchiveTree(archive.meter)
+        for member in _members(context, archive, "looking through the archive", source.url):
+            digest = None
+            if member.type is MemberType.FILE:
+                hasher = hashlib.sha1(b"blob %d\0" % member.length)
+                for chunk in member.chunks:
+                    hasher.update(chunk)
+                digest = hasher.digest()
+                digests.write(digest)
+            tree.add(member, digest)
+        return tree
+
+
+def _directories(
+    context: VisitContext, tree: ArchiveTree, wanted: Wanted
+) -> Generator[Directory, None, bytes]:
+    """Yield the directories, and note which contents the archive lacks; returns the digest of the root."""
+    leaves: list[bytes] = []
+    root = b""
+    for placed in tree.objects():
+        if placed.directory is None:
+            leaves.append(placed.id.digest)
+        else:
+            yield placed.directory
+            root = placed.id.digest
+        if len(leaves) >= _BATCH:
+            wanted.add(_missing(context, leaves))
+            leaves = []
+    wanted.add(_missing(context, leaves))
+    return root
+
+
+def _missing(context: VisitContext, digests: list[bytes]) -> list[bytes]:
+    return [id.digest for id in context.missing(ObjectId(Kind.CONTENT, digest) for digest in digests)]
 
 
 def _members(context: VisitContext, archive: Archive, phase: str, url: str) -> Iterator[Member]:
@@ -103,42 +159,19 @@ def _members(context: VisitContext, archive: Archive, phase: str, url: str) -> I
         yield member
 
 
-def _survey(context: VisitContext, path: Path, limits: ArchiveLimits, url: str) -> Survey:
-    with open_archive(path, limits, context.runner, name=url) as archive:
-        tree, digests = ArchiveTree(archive.meter), bytearray()
-        for member in _members(context, archive, "looking through the archive", url):
-            digest = None
-            if member.type is MemberType.FILE:
-                hasher = hashlib.sha1(b"blob %d\0" % member.length)
-                for chunk in member.chunks:
-                    hasher.update(chunk)
-                digest = hasher.digest()
-                digests += digest
-            tree.add(member, digest)
-        return Survey(tree, digests)
-
-
 def _contents(
-    context: VisitContext, source: Source, limits: ArchiveLimits, digests: bytearray, wanted: set[bytes]
+    context: VisitContext, source: Source, limits: ArchiveLimits, digests: IO[bytes], wanted: Wanted
 ) -> Iterator[Content]:
-    """The contents whose digests are ``wanted``, each once."""
-    if _EMPTY in wanted:
-        wanted.discard(_EMPTY)
+    """The second reading: the contents whose digests are wanted."""
+    if wanted.take(_EMPTY):
         yield Content(Bytes(b""))
-    position = 0
+    if not wanted.left:
+        return
     with open_archive(source.path, limits, context.runner, name=source.url) as archive:
         for member in _members(context, archive, "unpacking", source.url):
-            if member.type is MemberType.FILE:
-                digest = bytes(digests[position : position + _DIGEST])
-                position += _DIGEST
-                if digest in wanted:
-                    yield Content(Chunks(member.length, member.chunks))
-            elif member.type is MemberType.SYMLINK:
-                digest = hash_content(member.target).sha1_git
-                if digest in wanted:
-                    yield Content(Bytes(member.target))
-            else:
-                continue
-            wanted.discard(digest)
-            if not wanted:
+            if member.type is MemberType.FILE and wanted.take(digests.read(_DIGEST)):
+                yield Content(Chunks(member.length, member.chunks))
+            elif member.type is MemberType.SYMLINK and wanted.take(hash_content(member.target).sha1_git):
+                yield Content(Bytes(member.target))
+            if not wanted.left:
                 return

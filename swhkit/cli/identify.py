@@ -54,7 +54,8 @@ def command(
 
     ARCHIVE//INNER looks into a tar or zip file without unpacking it: pkg.tar.gz//src/main.c is that file,
     pkg.tar.gz// is the root directory, which --type dir pkg.tar.gz gives too. A plain pkg.tar.gz is the content of
-    the file itself. Tar may be plain or packed with gzip, bzip2, xz, lzip or zstd, whatever its name.
+    the file itself. Tar may be plain or packed with gzip, bzip2, xz, lzma, lzip, zstd or compress, whatever its name.
+    Nix archives are read too, and what libarchive can read (7z, cpio, deb, rpm, iso and others) where it is installed.
     """
     from swhkit.errors import InvalidInput
     from swhkit.identify import Identified, Options, identify, identify_stream

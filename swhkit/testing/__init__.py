@@ -1,8 +1,8 @@
-"""Contracts for authors of stores, as test classes, and the samples they are tested with.
+"""Contracts for authors of stores and loaders, as test classes, and the samples they are tested with.
 
-A backend's test file subclasses the contract that fits and supplies its fixtures; pytest then runs every obligation
-of ``swhkit.storage`` or ``swhkit.requests`` against the backend. ``docs/writing-a-backend.md`` shows a complete
-example. Needs pytest; only tests import this package.
+A plugin's test file subclasses the contract that fits and supplies its fixtures; pytest then runs every obligation of
+``swhkit.storage``, ``swhkit.requests`` or ``swhkit.plugin.Loader`` against it. ``docs/writing-a-backend.md`` and
+``docs/writing-a-loader.md`` show complete examples. Needs pytest; only tests import this package.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from swhkit.testing import samples
 from swhkit.testing.catalog_files import DurableCatalogContract
 from swhkit.testing.catalogs import CatalogContract
+from swhkit.testing.loaders import LoaderContract
 from swhkit.testing.object_files import DurableObjectStoreContract
 from swhkit.testing.object_stores import ObjectStoreContract
 from swhkit.testing.readers import Filled, ReaderContract
@@ -21,6 +22,7 @@ __all__ = [
     "DurableObjectStoreContract",
     "DurableRequestsContract",
     "Filled",
+    "LoaderContract",
     "ObjectStoreContract",
     "ReaderContract",
     "RequestsContract",

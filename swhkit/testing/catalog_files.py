@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from swhkit.errors import NotHeld
 from swhkit.manifest import object_id
 from swhkit.model import PersonRow, VisitStatus
 from swhkit.storage import Catalog, Publication
@@ -18,39 +15,20 @@ from swhkit.swhid import Kind
 from swhkit.testing import samples
 from swhkit.testing.catalog_publications import URL, tip
 from swhkit.testing.catalogs import CatalogContract
+from swhkit.testing.on_disk import OnDiskContract, opened
+from swhkit.testing.processes import killed, two_at_once
 from swhkit.testing.samples import moment
 
 #: ``opener(create)`` opens the same place again and again, in this or another process (so it must be picklable).
 Opener = Callable[[bool], Catalog]
 
-_SPAWN = multiprocessing.get_context("spawn")
 
-
-class DurableCatalogContract(CatalogContract):
+class DurableCatalogContract(OnDiskContract, CatalogContract):
     """Subclass it and supply the fixture ``opener``; ``catalog`` follows from it."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Path:
-        """An empty folder; everything the catalog keeps must lie below it."""
-        place = tmp_path / "place"
-        place.mkdir()
-        return place
-
-    @pytest.fixture
-    def opener(self, place: Path) -> Opener:
-        """E.g. ``functools.partial(open_catalog, Config(path=place / "catalog"))``."""
-        raise NotImplementedError("supply a fixture named opener")
-
-    @pytest.fixture
     def catalog(self, opener: Opener) -> Iterator[Catalog]:
-        catalog = opener(True)
-        yield catalog
-        catalog.close()
-
-    def test_what_is_not_there_is_not_made_by_chance(self, opener: Opener, place: Path) -> None:
-        with pytest.raises(NotHeld, match=str(place)):
-            opener(False)
-        assert list(place.iterdir()) == []
+        yield from opened(opener)
 
     def test_what_one_learns_another_knows_at_once(self, catalog: Catalog, opener: Opener) -> None:
         other = opener(False)
@@ -67,12 +45,7 @@ class DurableCatalogContract(CatalogContract):
         assert catalog.counters()["content"] == 5
 
     def test_two_processes_may_write_at_once(self, catalog: Catalog, opener: Opener) -> None:
-        children = [_SPAWN.Process(target=_write_in_child, args=(opener, n)) for n in range(2)]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join(120)
-        assert [child.exitcode for child in children] == [0, 0]
+        two_at_once(_write_in_child, opener)
         counters = catalog.counters()
         assert counters["content"] == 300
         assert counters["origin_visit"] == 60
@@ -81,10 +54,7 @@ class DurableCatalogContract(CatalogContract):
         assert list(catalog.verify()) == []
 
     def test_what_was_learnt_survives_sigkill(self, opener: Opener) -> None:
-        child = _SPAWN.Process(target=_write_and_die, args=(opener,))
-        child.start()
-        child.join(120)
-        assert child.exitcode == -signal.SIGKILL
+        killed(_write_and_die, opener)
         catalog = opener(False)
         assert catalog.missing_contents(row.sha1_git for row in samples.rows(10)) == set()
         assert catalog.persons([b"Ada"]) == {b"Ada": 1}

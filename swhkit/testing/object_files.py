@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -10,44 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from swhkit.errors import NotHeld
 from swhkit.model import Chunks, Pack
 from swhkit.process import Runner
 from swhkit.storage import ObjectStore
 from swhkit.testing import samples
 from swhkit.testing.object_stores import ObjectStoreContract
+from swhkit.testing.on_disk import OnDiskContract, opened
+from swhkit.testing.processes import killed, two_at_once
 
 #: ``opener(create)`` opens the same place again and again, in this or another process (so it must be picklable).
 Opener = Callable[[bool], ObjectStore]
 
-_SPAWN = multiprocessing.get_context("spawn")
 
-
-class DurableObjectStoreContract(ObjectStoreContract):
+class DurableObjectStoreContract(OnDiskContract, ObjectStoreContract):
     """Subclass it and supply the fixtures ``opener`` and ``damage``; ``store`` follows from ``opener``."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Path:
-        """An empty folder; everything the store keeps must lie below it."""
-        place = tmp_path / "place"
-        place.mkdir()
-        return place
-
-    @pytest.fixture
-    def opener(self, place: Path) -> Opener:
-        """E.g. ``functools.partial(open_objects, Config(path=place / "objects"))``."""
-        raise NotImplementedError("supply a fixture named opener")
-
-    @pytest.fixture
     def store(self, opener: Opener) -> Iterator[ObjectStore]:
-        store = opener(True)
-        yield store
-        store.close()
-
-    def test_what_is_not_there_is_not_made_by_chance(self, opener: Opener, place: Path) -> None:
-        with pytest.raises(NotHeld, match=str(place)):
-            opener(False)
-        assert list(place.iterdir()) == []
+        yield from opened(opener)
 
     def test_creating_again_keeps_what_is_there(self, store: ObjectStore, opener: Opener) -> None:
         one = samples.contents(1)[0]
@@ -74,12 +53,7 @@ class DurableObjectStoreContract(ObjectStoreContract):
         other.close()
 
     def test_two_processes_may_add_at_once(self, store: ObjectStore, opener: Opener) -> None:
-        children = [_SPAWN.Process(target=_add_in_child, args=(opener, n)) for n in range(2)]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join(120)
-        assert [child.exitcode for child in children] == [0, 0]
+        two_at_once(_add_in_child, opener)
         expected = [
             *samples.contents(100, "common"),
             *samples.contents(100, "child 0"),
@@ -90,7 +64,7 @@ class DurableObjectStoreContract(ObjectStoreContract):
         assert list(store.verify()) == []
 
     def test_what_was_taken_survives_sigkill(self, opener: Opener, tmp_path: Path) -> None:
-        _killed(_take_and_die, opener, tmp_path / "child")
+        killed(_take_and_die, opener, tmp_path / "child")
         store = opener(False)
         expected = [*samples.contents(10, "added"), *samples.contents(9, "adopted")]
         assert store.read(one.id for one in expected) == dict(expected)
@@ -99,7 +73,7 @@ class DurableObjectStoreContract(ObjectStoreContract):
         store.close()
 
     def test_death_in_the_middle_of_add_leaves_a_sound_store(self, opener: Opener) -> None:
-        _killed(_die_while_adding, opener)
+        killed(_die_while_adding, opener)
         store = opener(False)
         assert list(store.verify()) == []
         assert samples.flow_id(_HALF_WAY) not in store.scan()
@@ -118,13 +92,6 @@ class DurableObjectStoreContract(ObjectStoreContract):
 
 
 _HALF_WAY = 32 << 20
-
-
-def _killed(target: Callable[..., None], *arguments: object) -> None:
-    child = _SPAWN.Process(target=target, args=arguments)
-    child.start()
-    child.join(120)
-    assert child.exitcode == -signal.SIGKILL
 
 
 def _add_in_child(opener: Opener, number: int) -> None:

@@ -4,7 +4,6 @@ their microseconds; a digest of another length than 32 bytes and a moment withou
 from __future__ import annotations
 
 import datetime
-import multiprocessing
 import os
 import signal
 import stat
@@ -14,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from swhkit.errors import NotHeld
 from swhkit.requests import LOOKED_UP, Requests, Token, digest_of, new_secret
+from swhkit.testing.on_disk import OnDiskContract, opened
+from swhkit.testing.processes import killed
 
 #: ``opener(create)`` opens the same place again and again, in this or another process (so it must be picklable).
 Opener = Callable[[bool], Requests]
 
-_SPAWN = multiprocessing.get_context("spawn")
 _NOON = datetime.datetime(2024, 3, 1, 12, 30, 5, 123456, datetime.UTC)
 _HOUR = datetime.timedelta(hours=1)
 _FULL = _NOON.replace(minute=0, second=0, microsecond=0)
@@ -164,31 +163,12 @@ class RequestsContract:
                 call()
 
 
-class DurableRequestsContract(RequestsContract):
+class DurableRequestsContract(OnDiskContract, RequestsContract):
     """Subclass it and supply the fixture ``opener``; ``requests`` follows from it."""
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> Path:
-        """An empty folder; everything the store keeps must lie below it."""
-        place = tmp_path / "place"
-        place.mkdir()
-        return place
-
-    @pytest.fixture
-    def opener(self, place: Path) -> Opener:
-        """E.g. ``functools.partial(open_requests, Config(path=place / "requests"))``."""
-        raise NotImplementedError("supply a fixture named opener")
-
-    @pytest.fixture
     def requests(self, opener: Opener) -> Iterator[Requests]:
-        requests = opener(True)
-        yield requests
-        requests.close()
-
-    def test_what_is_not_there_is_not_made_by_chance(self, opener: Opener, place: Path) -> None:
-        with pytest.raises(NotHeld, match=str(place)):
-            opener(False)
-        assert list(place.iterdir()) == []
+        yield from opened(opener)
 
     def test_what_one_learns_another_knows_at_once(self, requests: Requests, opener: Opener) -> None:
         other = opener(False)
@@ -218,10 +198,7 @@ class DurableRequestsContract(RequestsContract):
         assert secret[8:24].encode() not in kept
 
     def test_what_was_done_survives_sigkill(self, opener: Opener) -> None:
-        child = _SPAWN.Process(target=_write_and_die, args=(opener,))
-        child.start()
-        child.join(120)
-        assert child.exitcode == -signal.SIGKILL
+        killed(_write_and_die, opener)
         requests = opener(False)
         first, second = requests.tokens()
         assert (first.name, first.revoked, first.last_used) == ("first", None, _FULL)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from swhkit.git import Git
@@ -33,6 +31,7 @@ from swhkit.model import (
 from swhkit.pack import PackWriter
 from swhkit.process import Runner
 from swhkit.swhid import Kind, ObjectId
+from swhkit.testing.processes import PeakMemory as PeakMemory
 
 T = TypeVar("T")
 
@@ -191,36 +190,6 @@ def together(count: int, work: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(one, range(count)))
-
-
-class PeakMemory:
-    """A ``with`` block whose ``growth`` is how many bytes of anonymous memory this process took at most beyond what
-    it had before (Linux; sampled every few milliseconds, so a short spike may escape)."""
-
-    def __enter__(self) -> PeakMemory:
-        self.growth = 0
-        self._before, self._done = _anonymous(), threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._done.is_set():
-            self.growth = max(self.growth, _anonymous() - self._before)
-            time.sleep(0.003)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-
-def _anonymous() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) << 10
-    raise OSError("/proc/self/status has no RssAnon line")
 
 
 class Colliding:

@@ -21,12 +21,21 @@ from swhkit.unpack.member import NAME_LIMIT, Member, MemberType, Meter, show
 _EMPTY = git_digest("blob", b"")
 #: Symbolic links followed for one name, as Linux does.
 _HOPS = 40
-#: Bytes of names in one tree, and folders entered while it is built: far beyond any honest archive.
-_NAMES, _STEPS = 256 << 20, 20_000_000
+#: Memory of one tree (bytes), and folders entered while it is built: far beyond any honest archive.
+_MEMORY, _STEPS = 200 << 20, 20_000_000
+#: Entries of one folder: all of it is in memory while it is hashed.
+_WIDTH = 300_000
+#: What an entry takes beside the bytes of its name, and a folder beside that.
+_ENTRY, _FOLDER = 190, 240
+
+
+#: A file of one name: its digest, and ``x`` or ``-`` for whether it is executable. A million of them fit in memory.
+_File = bytes
+_LENGTH = 20
 
 
 class _Leaf:
-    """A file or symbolic link (then ``link`` is its target). Hard links share one."""
+    """A symbolic link (then ``link`` is its target), or a file that has several names, which share it."""
 
     __slots__ = ("digest", "executable", "link")
 
@@ -34,7 +43,7 @@ class _Leaf:
         self.digest, self.executable, self.link = digest, executable, link
 
 
-class _Folder(dict[bytes, "_Leaf | _Folder"]):
+class _Folder(dict[bytes, "_File | _Leaf | _Folder"]):
     """A folder: its entries by name; how many folders it lies in, and how long its path is (bytes)."""
 
     __slots__ = ("depth", "length")
@@ -62,7 +71,7 @@ class ArchiveTree:
 
     def __init__(self, meter: Meter) -> None:
         self._root, self._meter = _Folder(), meter
-        self._names = self._steps = 0
+        self._memory = self._steps = 0
         self._pending: list[tuple[bytes, bytes, bool]] = []
         #: Members left out because they would land outside of the archive, or are links to nothing.
         self.skipped = 0
@@ -92,27 +101,26 @@ class ArchiveTree:
                 self._place(member.name, leaf)
             elif member.type is MemberType.HARDLINK:
                 if not self._link(member.name, member.target, member.executable):
-                    self._count(member.name + member.target)
+                    self._count(len(member.name) + len(member.target))
                     self._pending.append((member.name, member.target, member.executable))
             else:
-                self._place(member.name, _Leaf(digest or _EMPTY, member.executable))
+                self._place(member.name, (digest or _EMPTY) + (b"x" if member.executable else b"-"))
         except _Outside:
             self.skipped += 1
 
     def objects(self) -> Iterator[Placed]:
         """Everything in the tree, what a directory holds before the directory, the root last. Call it once."""
         self._finish()
-        stack: list[tuple[bytes, list[Entry], Iterator[tuple[bytes, _Leaf | _Folder]]]]
-        stack = [(b"", [], iter(self._root.items()))]
+        stack: list[tuple[bytes, list[Entry], _Folder]] = [(b"", [], self._root)]
         while stack:
-            path, entries, rest = stack[-1]
-            name, node = next(rest, (b"", None))
+            path, entries, folder = stack[-1]
+            name, node = folder.popitem() if folder else (b"", None)  # what was given is let go
             if isinstance(node, _Folder):
-                stack.append((_join(path, name), [], iter(node.items())))
+                stack.append((_join(path, name), [], node))
             elif node is not None:
-                perms = 0o120000 if node.link is not None else 0o100755 if node.executable else 0o100644
-                entries.append(Entry(name, "file", node.digest, perms))
-                yield Placed(_join(path, name), ObjectId(Kind.CONTENT, node.digest), perms)
+                digest, perms = _told(node)
+                entries.append(Entry(name, "file", digest, perms))
+                yield Placed(_join(path, name), ObjectId(Kind.CONTENT, digest), perms)
             else:
                 stack.pop()
                 directory = Directory(tuple(entries))
@@ -134,15 +142,18 @@ class ArchiveTree:
         """Make ``name`` another name of the leaf ``target``; False if there is none."""
         folder, last = self._walk(target, make=False)
         node = folder.get(last) if folder is not None else None
-        if not isinstance(node, _Leaf):
+        if folder is None or node is None or isinstance(node, _Folder):
             return False
+        if isinstance(node, _File):
+            self._memory += _ENTRY
+            node = folder[last] = _Leaf(node[:_LENGTH], node[_LENGTH:] == b"x")
         self._place(name, node, follow=False)
         if node.link is None:
             # One inode, one mode: unpacking sets it anew with each name.
             node.executable = executable
         return True
 
-    def _place(self, name: bytes, leaf: _Leaf | None, follow: bool = True) -> None:
+    def _place(self, name: bytes, leaf: _File | _Leaf | None, follow: bool = True) -> None:
         """Put a leaf (None: a folder) where ``name`` leads; an entry that is there gives way or takes the bytes."""
         hops = _HOPS
         base: list[_Folder] | None = None
@@ -154,8 +165,8 @@ class ArchiveTree:
                 not isinstance(there, _Leaf)
                 or there.link is None
                 or leaf is None
-                or leaf.link is not None
                 or not follow
+                or (isinstance(leaf, _Leaf) and leaf.link is not None)
             ):
                 break
             hops -= 1
@@ -165,7 +176,12 @@ class ArchiveTree:
         self._settle(folder, last, there, leaf, name)
 
     def _settle(
-        self, folder: _Folder, last: bytes, there: _Leaf | _Folder | None, leaf: _Leaf | None, name: bytes
+        self,
+        folder: _Folder,
+        last: bytes,
+        there: _File | _Leaf | _Folder | None,
+        leaf: _File | _Leaf | None,
+        name: bytes,
     ) -> None:
         if leaf is None:
             if there is None:
@@ -175,16 +191,19 @@ class ArchiveTree:
             raise self._meter.error(
                 f"the member {show(name)} is a file where a folder is: it cannot be unpacked"
             )
-        if there is not None and there.link is None and leaf.link is None and there is not leaf:
-            there.digest, there.executable = leaf.digest, leaf.executable
+        if isinstance(there, _Leaf) and there.link is None and isinstance(leaf, _File):
+            there.digest, there.executable = leaf[:_LENGTH], leaf[_LENGTH:] == b"x"
         else:
-            self._count(last + (leaf.link or b""))
+            if there is None:
+                self._new(folder, _ENTRY + len(last))
+            if isinstance(leaf, _Leaf):
+                self._count(_ENTRY + len(leaf.link or b""))
             folder[last] = leaf
 
     def _make(self, folder: _Folder, name: bytes) -> _Folder:
         """A new folder in ``folder``."""
         self._meter.member()
-        self._count(name)
+        self._new(folder, _ENTRY + _FOLDER + len(name))
         made = _Folder(folder.depth + 1, folder.length + 1 + len(name))
         if made.depth > self._meter.limits.depth or made.length > NAME_LIMIT:
             raise self._meter.error(
@@ -194,11 +213,17 @@ class ArchiveTree:
         folder[name] = made
         return made
 
-    def _count(self, name: bytes) -> None:
-        """Names are what fills the memory."""
-        self._names += len(name)
-        if self._names > _NAMES:
-            raise self._meter.error(f"has names of more than {_NAMES} bytes together, the most that is read")
+    def _new(self, folder: _Folder, size: int) -> None:
+        """One more entry of a folder, which takes that much memory."""
+        if len(folder) >= _WIDTH:
+            raise self._meter.error(f"has a folder with more than {_WIDTH} entries, the most that is read")
+        self._count(size)
+
+    def _count(self, size: int) -> None:
+        """So many bytes more are kept."""
+        self._memory += size
+        if self._memory > _MEMORY:
+            raise self._meter.error("has more members, or longer names of members, than fit in memory")
 
     def _chain(self, name: bytes, base: list[_Folder] | None) -> list[_Folder]:
         """The folders from the root down to the one that holds ``name``: what a relative link starts from."""
@@ -236,7 +261,7 @@ class ArchiveTree:
                 node = self._make(chain[-1], part)
             if isinstance(node, _Folder):
                 chain.append(node)
-            elif node.link is None:
+            elif isinstance(node, _File) or node.link is None:
                 raise self._meter.error(
                     f"the member {show(name)} leads through a file: it cannot be unpacked"
                 )
@@ -250,6 +275,13 @@ class ArchiveTree:
                     )
                 parts += [step for step in reversed(node.link.split(b"/")) if step not in (b"", b".")]
         return chain, b""
+
+
+def _told(node: _File | _Leaf) -> tuple[bytes, int]:
+    """Digest and mode of a file or link."""
+    if isinstance(node, _Leaf):
+        return node.digest, 0o120000 if node.link is not None else 0o100755 if node.executable else 0o100644
+    return node[:_LENGTH], 0o100755 if node[_LENGTH:] == b"x" else 0o100644
 
 
 def _join(path: bytes, name: bytes) -> bytes:

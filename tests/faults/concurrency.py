@@ -35,6 +35,8 @@ from faults.readers import Reader, Truth
 from generate import add_revisions, git, repository
 from program import counters, run, start
 
+from swhkit.testing.processes import anonymous
+
 WRITERS, READERS = 4, 16
 #: Anonymous memory of the server (bytes).
 MEMORY = 256 << 20
@@ -249,14 +251,6 @@ def add_large(path: Path, seed: int) -> None:
     )
     body = b"M 100644 inline large.bin\ndata %d\n%s\n" % (len(data), bytes(data))
     git(path, "fast-import", "--quiet", input=head.encode() + body)
-
-
-def anonymous(process: int) -> int:
-    """Bytes of anonymous memory of a process; 0 when it has gone."""
-    with suppress(OSError):
-        found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
-        return int(found[1]) << 10 if found else 0
-    return 0
 
 
 def deleted_packs(process: int) -> int:

@@ -35,6 +35,7 @@ from program import environment, start
 from swhkit.model import Bytes, Chunks
 from swhkit.pack import PackWriter
 from swhkit.swhid import Kind, ObjectId
+from swhkit.testing.processes import Watcher
 
 #: What invariant I7 allows each process of ours.
 LIMIT = 256 << 20
@@ -209,47 +210,6 @@ class Watched:
     seconds: float = 0.0
     memory: int = 0
     others: int = 0
-
-
-def anonymous(pid: int) -> dict[int, tuple[bool, int]]:
-    """For a process and all below it: whether it is Python, and its anonymous memory in bytes (proc(5), RssAnon)."""
-    found: dict[int, tuple[bool, int]] = {}
-    pids = [pid]
-    while pids:
-        process = Path("/proc", str(pids.pop()))
-        try:
-            status = (process / "status").read_text()
-            program = (process / "exe").readlink().name
-            for task in (process / "task").iterdir():
-                pids += [int(child) for child in (task / "children").read_text().split()]
-        except (OSError, ValueError):
-            continue
-        for line in status.splitlines():
-            if line.startswith("RssAnon:"):
-                found[int(process.name)] = program.startswith("python"), int(line.split()[1]) << 10
-    return found
-
-
-class Watcher:
-    """Samples the memory of a process tree in a thread until ``stop``."""
-
-    def __init__(self, pid: int) -> None:
-        self.ours = self.others = 0
-        self._pid, self._end = pid, threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._end.wait(0.01):
-            for ours, size in anonymous(self._pid).values():
-                if ours:
-                    self.ours = max(self.ours, size)
-                else:
-                    self.others = max(self.others, size)
 
 
 def watched(*args: str | Path, cwd: Path, timeout: float = 300, keep: int = 1 << 20) -> Watched:

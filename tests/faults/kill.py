@@ -49,6 +49,7 @@ from generate import add_revisions, git, repository
 from program import environment
 
 from swhkit.model import VisitStatus
+from swhkit.testing.processes import await_nobody_in, command_line, descendants, working_in
 
 #: Children of a load that are hunted: how they show in a command line.
 CHILDREN = ("fetch", "upload-pack", "index-pack", "rev-list", "cat-file", "pack-objects", "swhkit.digests")
@@ -147,46 +148,7 @@ def kill(process: subprocess.Popen[str], folder: Path) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    deadline = time.monotonic() + 15
-    while left := workers_in(folder):
-        assert time.monotonic() < deadline, f"children outlive the load: {left}"
-        time.sleep(0.005)
-
-
-def workers_in(folder: Path) -> list[str]:
-    """Command lines of processes that name a store, or have a file of it open, by /proc."""
-    mark, found = f"{folder}/".encode(), []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            line = (entry / "cmdline").read_bytes()
-            if line and (mark in line or any(mark in _target(fd) for fd in (entry / "fd").iterdir())):
-                found.append(f"{entry.name} {line[:200].replace(bytes(1), b' ').decode(errors='replace')}")
-    return found
-
-
-def _target(fd: Path) -> bytes:
-    try:
-        return bytes(fd.readlink())
-    except OSError:
-        return b""
-
-
-def descendants(pid: int) -> list[tuple[int, str]]:
-    """The processes below one, with their command lines."""
-    found: list[tuple[int, str]] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                line = (
-                    Path(f"/proc/{child}/cmdline")
-                    .read_bytes()
-                    .replace(bytes(1), b" ")
-                    .decode(errors="replace")
-                )
-                found += [(int(child), line), *descendants(int(child))]
-    return found
+    await_nobody_in(folder)
 
 
 # -- moments -----------------------------------------------------------------------------------------------------
@@ -305,7 +267,7 @@ def hit_child(
     left = unfinished(folder)
     assert not left, f"a load whose {name} died left {left}"
     assert code in (0, 1, 3), (code, out, err)
-    assert not workers_in(folder), workers_in(folder)
+    assert not working_in(folder), working_in(folder)
     assert_sound(folder, case.expected, programs=programs)
     shutil.rmtree(folder)
     return code if caught else None
@@ -315,7 +277,8 @@ def _hunt(process: subprocess.Popen[str], name: str, skipped: int, delay: float)
     """Kill the first child of that name, or one of the next, if there is one."""
     seen, wanted = set[int](), re.compile(rf"(^|[ /-]){re.escape(name)}( |$)")
     while process.poll() is None:
-        for pid, line in descendants(process.pid):
+        for pid in descendants(process.pid):
+            line = command_line(pid)
             if wanted.search(line) and "setpriv" not in line and pid not in seen:
                 seen.add(pid)
                 if len(seen) > skipped:
@@ -376,7 +339,7 @@ def terminate(bench: Bench, chance: random.Random, programs: bool, big: float) -
     seconds = time.monotonic() - asked
     assert seconds <= 10, f"SIGTERM took {seconds:.1f} s"
     assert code in (TERMINATED, -signal.SIGTERM, 0), (code, out, err)
-    assert not workers_in(folder), workers_in(folder)
+    assert not working_in(folder), working_in(folder)
     where = _after_term(folder, case, code)
     assert_sound(folder, case.expected, programs=programs)
     shutil.rmtree(folder)

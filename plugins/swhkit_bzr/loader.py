@@ -1,0 +1,114 @@
+"""One visit of a Bazaar branch: find it, see what is new, replay that, tell where its branches and tags are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import msgspec
+
+from swhkit.plugin import Branch as SnapshotBranch
+from swhkit.plugin import (
+    BranchType,
+    ChildTimeout,
+    InvalidInput,
+    Item,
+    Kind,
+    LimitExceeded,
+    Load,
+    Person,
+    Release,
+    Snapshot,
+    Unavailable,
+    VisitContext,
+    object_id,
+    without_secrets,
+)
+from swhkit_bzr import BzrConfig
+from swhkit_bzr.branch import NULL, Head, find
+from swhkit_bzr.connect import Place, place_of
+from swhkit_bzr.questions import history_of
+from swhkit_bzr.replay import EXTID, VERSION, Replay
+from swhkit_bzr.smart import Broken, Refused
+
+
+def make(config: BzrConfig) -> BzrLoader:
+    """The factory the provider names."""
+    return BzrLoader(config)
+
+
+class BzrLoader:
+    """Loads one Bazaar branch."""
+
+    def __init__(self, config: BzrConfig) -> None:
+        self._config = config
+
+    def load(self, context: VisitContext) -> Load:
+        """The revisions that the archive lacks, with all they need; releases; the snapshot. See ``Loader.load``."""
+        place = place_of(context.network.check(context.url))
+        try:
+            try:
+                yield from self._load(context, place)
+            except Refused as error:
+                if error.word != b"UnknownMethod" or place.target.scheme != "bzr":
+                    raise
+                context.log.info("%s: an old server, whose files are read one by one", place.url)
+                yield from self._load(context, msgspec.structs.replace(place, old=True))
+        except LimitExceeded as error:
+            raise LimitExceeded(f"{place.url}: {error}") from error
+        except (Refused, Broken, InvalidInput, ValueError, ChildTimeout) as error:
+            raise _failed(context, place, error) from error
+        return None
+
+    def _load(self, context: VisitContext, place: Place) -> Iterator[Item]:
+        with ExitStack() as stack:
+            context.progress("looking at the branch")
+            branches, head = find(context, self._config, place, stack)
+            if head.tip == NULL:
+                yield Snapshot({})
+                return
+            history = history_of(branches, head.tip)
+            tagged = {name: id for name, id in head.tags.items() if id in history}
+            new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
+            yield from Replay(context, branches, history, known).load(new)
+            yield from _told(context, head, {name: known[id] for name, id in tagged.items()}, known[head.tip])
+
+
+def _failed(context: VisitContext, place: Place, error: Exception) -> Unavailable | LimitExceeded:
+    """The error that ends a visit in which an answer did not come in time or could not be used."""
+    deadline = context.runner.deadline
+    if isinstance(error, ChildTimeout) or (deadline is not None and time.monotonic() >= deadline):
+        limit = context.limits.visit_time
+        return LimitExceeded(
+            f"{place.url}: not loaded within the {limit:.0f} s a visit may take (limits.visit_time)"
+        )
+    words = " ".join(without_secrets(str(error)).split())
+    return Unavailable(f"{place.url}: the branch cannot be read ({words[:400]})")
+
+
+def _held(context: VisitContext, ids: list[bytes]) -> dict[bytes, bytes]:
+    """Digests of the revisions that the archive has."""
+    found = [extid for extid in context.extids(EXTID, ids, VERSION) if extid.kind is Kind.REVISION]
+    missing = context.missing([extid.target for extid in found])
+    return {extid.value: extid.digest for extid in found if extid.target not in missing}
+
+
+def _told(
+    context: VisitContext, head: Head, tagged: dict[bytes, bytes], tip: bytes
+) -> Iterator[Release | Snapshot]:
+    """The releases that the archive lacks, and the snapshot."""
+    branches: dict[bytes, SnapshotBranch | None] = {
+        b"HEAD": SnapshotBranch(BranchType.ALIAS, b"trunk"),
+        b"trunk": SnapshotBranch(BranchType.REVISION, tip),
+    }
+    releases = {}
+    for name in head.tags:
+        branches[b"tags/" + name] = None
+        if name in tagged:
+            release = Release(name, None, tagged[name], Kind.REVISION, author=Person(b""))
+            releases[object_id(release)] = release
+            branches[b"tags/" + name] = SnapshotBranch(BranchType.RELEASE, object_id(release).digest)
+    missing = context.missing(releases)
+    yield from (release for id, release in releases.items() if id in missing)
+    yield Snapshot(branches)
