@@ -28,6 +28,8 @@ from swhkit.text import without_secrets
 When = Literal["never", "cli", "always"]
 SCHEMES = ("https", "http", "git", "svn", "rsync", "pserver", "bzr", "ftp")
 _GIT = ("https", "http", "git", "ssh")
+#: What goes over ssh: allowed at the shell even when it is not listed.
+_SSH = ("ssh", "svn+ssh", "bzr+ssh")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -74,8 +76,8 @@ class Network:
     """The policy of the configuration's section ``network``.
 
     ``private_addresses`` and ``local_paths``: ``never``, ``always``, or ``cli``: only for what a person typed at the
-    shell or wrote into the configuration (``from_cli``). ``schemes``: those that may be connected to; ``ssh`` is
-    allowed too with ``from_cli``. Local paths are governed by ``local_paths`` alone. Raises ``InvalidInput`` for a
+    shell or wrote into the configuration (``from_cli``). ``schemes``: those that may be connected to; ``ssh``,
+    ``svn+ssh`` and ``bzr+ssh`` are allowed too with ``from_cli``. Local paths are governed by ``local_paths`` alone. Raises ``InvalidInput`` for a
     scheme that may never be listed.
     """
 
@@ -116,7 +118,7 @@ class Network:
         """Whether URLs of ``scheme`` are accepted."""
         if scheme == "file":
             return self.allows_local
-        return scheme in self.schemes or (scheme == "ssh" and self.from_cli)
+        return scheme in self.schemes or (scheme in _SSH and self.from_cli)
 
     def git_protocols(self) -> tuple[str, ...]:
         """The names of the protocols git may speak under this policy."""
@@ -139,7 +141,7 @@ class Network:
         if scheme == "file":
             return self._local(f"file://{rest}", local_path(rest, url))
         if not self.allows(scheme):
-            known = ", ".join(s for s in (*self.schemes, "ssh") if self.allows(s)) or "none"
+            known = ", ".join(s for s in (*self.schemes, *_SSH) if self.allows(s)) or "none"
             raise InvalidUrl(
                 f"{shown(url)}: URLs of scheme {scheme!r} are not allowed here; allowed: {known}"
             )

@@ -1,0 +1,358 @@
+"""The repository's tree at the revision that is being replayed, and at all replayed before.
+
+Two trees run side by side. ``main`` is what an export gives, and what is archived. ``side`` has what an export does not
+show and later revisions need, for the few paths that have it: a file's properties that shape its export (with the
+digest of its text, where the export differs), a folder's ``svn:externals``, what came into ``main`` by externals. A
+revision is the pair of their roots, so a copy of anything at any revision costs a few look-ups.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from io import BytesIO
+from typing import BinaryIO
+
+import msgspec
+
+from swhkit.plugin import (
+    Bytes,
+    Content,
+    Directory,
+    Entry,
+    File,
+    Item,
+    Kind,
+    ObjectId,
+    TooLarge,
+    Tree,
+    VisitContext,
+    object_id,
+)
+from swhkit_svn.dump import PIECE, Body, Damaged, NodeRecord
+from swhkit_svn.store import Read, Roots, Store
+from swhkit_svn.svndiff import Source, apply
+from swhkit_svn.texts import (
+    EOL,
+    EXECUTABLE,
+    IN_MEMORY,
+    LINK,
+    RUNNABLE,
+    SPECIAL,
+    SYMLINK,
+    Digested,
+    Text,
+    Workshop,
+    digested,
+    discard,
+    flags_of,
+)
+
+#: Bits of an entry of ``side`` beyond those of a file: it came by an external; a folder that was made for one.
+EXTERNAL, MADE = 16, 32
+#: The name, in ``side``, of what is known of a folder itself. Paths are UTF-8, so that nothing else can have it.
+FOLDER = b"\xff"
+#: Permissions in ``side`` are flags on top of this; the digest is this where the text is as ``main`` has it.
+FILE, SAME = 0o100000, bytes(20)
+#: Past revisions whose folders stay in memory.
+_VIEWS = 4
+_EXTERNALS = b"svn:externals"
+
+
+class View:
+    """The two trees at one revision."""
+
+    def __init__(self, main: Tree, side: Tree) -> None:
+        self.main, self.side = main, side
+
+    def at(self, path: bytes) -> Known | None:
+        """What is at ``path``; None if nothing is (what came by an external is not: it is not versioned)."""
+        entry = self.main.get(path)
+        if entry is None:
+            return None
+        aside = self.side.get(path)
+        if aside is None or aside.type == "dir":
+            executable = EXECUTABLE if entry.type != "dir" and entry.perms == RUNNABLE else 0
+            return Known(entry, executable, aside.target if aside else None, SAME)
+        flags = aside.perms & ~FILE
+        return None if flags & EXTERNAL else Known(entry, flags, None, aside.target)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of a path: its entry in ``main``; of a file the flags, and the digest of its text in the
+    repository's form (zeros: as in ``main``); of a folder its root in ``side``, if there is one."""
+
+    entry: Entry
+    flags: int
+    side: bytes | None
+    raw: bytes
+
+
+class Externals(msgspec.Struct, frozen=True):
+    """A folder whose ``svn:externals`` were changed (None: there are none)."""
+
+    path: bytes
+    before: bytes | None
+    after: bytes | None
+
+
+class State:
+    """The trees, edited by ``apply``; ``finish`` ends a revision."""
+
+    def __init__(self, context: VisitContext, store: Store, workshop: Workshop) -> None:
+        self._context, self._store, self._workshop = context, store, workshop
+        self.now = self._view(None)
+        self._views: OrderedDict[Roots, View] = OrderedDict()
+        self.changed_externals: list[Externals] = []
+
+    @property
+    def _reads(self) -> tuple[Read, Read]:
+        return self._context.read, self._store.read
+
+    def _view(self, roots: Roots | None) -> View:
+        main, side = self._reads
+        return View(
+            Tree(main, roots.main if roots else None),
+            Tree(side, roots.side if roots else None, keep_empty=False),
+        )
+
+    def past(self, revision: int) -> View | None:
+        """The trees at a revision that was replayed; None if it was not."""
+        roots = self._store.roots(revision)
+        if roots is None:
+            return None
+        view = self._views.pop(roots, None) or self._view(roots)
+        self._views[roots] = view
+        if len(self._views) > _VIEWS:
+            self._views.popitem(last=False)
+        return view
+
+    # -- one node ----------------------------------------------------------------------------------------------------
+
+    def apply(self, node: NodeRecord, source: Known | None) -> Iterator[Item]:
+        """Replay one change, and yield the new contents. ``source``: what it copies. Raises ``Damaged``."""
+        if FOLDER in node.path.split(b"/"):
+            raise Damaged("a path is not UTF-8")
+        if node.action == "delete":
+            self._delete(node.path)
+            return
+        if node.action == "change":
+            if node.kind == "dir":  # a look would hash the folder half changed
+                self._folder(node, None)
+                return
+            source = self.now.at(node.path)
+            if source is None:
+                raise Damaged(f"{_shown(node.path)} is changed, but not there")
+        elif node.action == "replace":
+            self._delete(node.path)
+        is_folder = node.kind == "dir" if node.kind else source is not None and source.entry.type == "dir"
+        if source is not None and (source.entry.type == "dir") != is_folder:
+            raise Damaged(f"{_shown(node.path)} is a file in one place and a folder in another")
+        if is_folder:
+            self._folder(node, source)
+        else:
+            yield from self._file(node, source)
+
+    def _delete(self, path: bytes) -> None:
+        if not path or not self.now.main.remove(path):
+            raise Damaged(f"{_shown(path)} is deleted, but not there")
+        self.now.side.remove(path)
+        if self.changed_externals:
+            self.changed_externals = [e for e in self.changed_externals if not _is_in(e.path, path)]
+
+    def _folder(self, node: NodeRecord, source: Known | None) -> None:
+        main, side, path = self.now.main, self.now.side, node.path
+        if node.action != "change":
+            self._make_way(path)
+            if source is None:
+                main.make(path)
+            else:
+                main.attach(path, source.entry.target)
+                if source.side is not None:
+                    side.attach(path, source.side)
+        if node.properties is None:
+            return
+        if _EXTERNALS in node.properties or not node.properties_delta:
+            self._set_externals(path, node.properties.get(_EXTERNALS))
+
+    def _make_way(self, path: bytes) -> None:
+        """A folder is added where an external may have put something, or a folder above it."""
+        there = self.now.side.get(path)
+        if there is None:
+            return
+        mark = self.now.side.get(_folder_name(path))
+        if there.type != "dir":
+            self.now.main.remove(path)
+            self.now.side.remove(path)
+        elif mark is not None and mark.perms & MADE:
+            self.now.side.remove(_folder_name(path))
+
+    def _set_externals(self, path: bytes, after: bytes | None) -> None:
+        name = _folder_name(path)
+        known = self.now.side.get(name)
+        before = None
+        if known is not None and not known.perms & MADE:
+            before = self._store.body(known.target)
+        if before == after:
+            return
+        self.changed_externals.append(Externals(path, before, after))
+        if after is None:
+            self.now.side.remove(name)
+            return
+        digest = hashlib.sha1(after).digest()
+        self._store.keep(digest, after)
+        self.now.side.put(name, digest, FILE)
+
+    def _file(self, node: NodeRecord, source: Known | None) -> Iterator[Item]:
+        flags = source.flags if source else 0
+        if node.properties is not None:
+            flags = flags_of(flags, node.properties, node.properties_delta)
+        if node.body is None and source is not None and _same_export(source, flags):
+            perms = source.entry.perms
+            if perms != SYMLINK:
+                perms = RUNNABLE if flags & EXECUTABLE else 0o100644
+            self._put(node.path, source.entry.target, perms, flags, source.raw)
+            return
+        if node.body is None:
+            raw = digested(Bytes(b"")) if source is None else self._raw(source)
+        elif node.text_delta:
+            raw = self._patched(node, node.body, source)
+        else:
+            raw = self._whole(node, node.body)
+        yield from self._export(node.path, raw, flags)
+
+    def _export(self, path: bytes, raw: Digested, flags: int) -> Iterator[Item]:
+        """Put a file into the trees and yield its content."""
+        text, perms = self._workshop.exported(raw.text, flags)
+        out = raw if text is raw.text else digested(text)
+        yield Content(out.text)
+        aside = SAME
+        if out.digest != raw.digest and not _is_plain_link(raw.text, text, perms):
+            aside = raw.digest
+        limit = self._context.limits.max_content_size
+        if aside != SAME or (limit is not None and raw.text.length > limit):
+            self._store.keep_text(raw.digest, raw.text)
+        self._put(path, out.digest, perms, flags, aside)
+        self._discard_copy(raw.text)
+        discard(out.text)
+
+    def _put(self, path: bytes, digest: bytes, perms: int, flags: int, raw: bytes) -> None:
+        self.now.main.put(path, digest, perms)
+        if flags & (SPECIAL | EOL):
+            self.now.side.put(path, raw, FILE | flags)
+        else:
+            self.now.side.remove(path)
+
+    # -- texts -------------------------------------------------------------------------------------------------------
+
+    def _whole(self, node: NodeRecord, body: Body) -> Digested:
+        md5 = hashlib.md5(usedforsecurity=False)
+        text = self._workshop.text(iter(lambda: body.read(PIECE), b""), md5)
+        self._check(node, md5.hexdigest(), node.md5, text)
+        return digested(text)
+
+    def _patched(self, node: NodeRecord, body: Body, source: Known | None) -> Digested:
+        """The text that the delta of a node makes of the text it is against."""
+        delta = self._workshop.text(iter(lambda: body.read(PIECE), b""))
+        base = self._raw(source).text if source is not None else Bytes(b"")
+        if node.base_md5 is not None:
+            md5 = hashlib.md5(usedforsecurity=False)
+            for piece in base.chunks():
+                md5.update(piece)
+            self._check(node, md5.hexdigest(), node.base_md5, delta)
+        md5 = hashlib.md5(usedforsecurity=False)
+        with _opened(delta) as deltas, _opened(base) as bases:
+            text = self._workshop.text(apply(deltas, _reader(bases)), md5)
+        discard(delta)
+        self._discard_copy(base)
+        self._check(node, md5.hexdigest(), node.md5, text)
+        return digested(text)
+
+    def _check(self, node: NodeRecord, found: str, expected: bytes | None, text: Text) -> None:
+        if expected is not None and found.encode("ascii") != expected:
+            discard(text)
+            raise Damaged(
+                f"the text of {_shown(node.path)} does not have the MD5 sum that the repository says"
+            )
+
+    def _raw(self, known: Known) -> Digested:
+        """The text of a file in the repository's form."""
+        digest = known.entry.target if known.raw == SAME else known.raw
+        kept = self._store.text(digest)
+        if kept is not None:
+            return Digested(kept, digest)
+        id = ObjectId(Kind.CONTENT, digest)
+        try:
+            body = self._context.read([id]).get(id)
+        except TooLarge:
+            return Digested(self._workshop.text(self._context.stream(id)), digest)
+        if body is None:
+            raise Damaged(f"the text {digest.hex()} is needed again, and was not kept")
+        if known.raw == SAME and known.entry.perms == SYMLINK:
+            return digested(Bytes(LINK + body))
+        return Digested(self._workshop.text((body,)) if len(body) > IN_MEMORY else Bytes(body), digest)
+
+    def _discard_copy(self, text: Text) -> None:
+        """Remove the file of a text unless it is one that the store keeps."""
+        if isinstance(text, File) and not text.path.name.startswith("kept-"):
+            discard(text)
+
+    # -- one revision ------------------------------------------------------------------------------------------------
+
+    def finish(self, number: int) -> Iterator[Directory]:
+        """Yield the new directories, and remember the revision."""
+        yield from self.now.main.write()
+        for directory in self.now.side.write():
+            self._store.keep(*_encoded(directory))
+        self._store.keep_roots(number, Roots(self.now.main.root, self.now.side.root))
+
+
+def _encoded(directory: Directory) -> tuple[bytes, bytes]:
+    """Digest and body of a directory of the side tree."""
+    body = b"".join(
+        b"%o %s\0%s" % (entry.perms, entry.name, entry.target)
+        for entry in sorted(directory.entries, key=lambda e: e.name + b"/" if e.type == "dir" else e.name)
+    )
+    return object_id(directory).digest, body
+
+
+def _folder_name(path: bytes) -> bytes:
+    return path + b"/" + FOLDER if path else FOLDER
+
+
+def _is_in(path: bytes, folder: bytes) -> bool:
+    return path == folder or path.startswith(folder + b"/")
+
+
+def _same_export(known: Known, flags: int) -> bool:
+    """Whether new flags leave the bytes of an export as they are."""
+    return known.flags & (SPECIAL | EOL) == flags & (SPECIAL | EOL)
+
+
+def _is_plain_link(raw: Text, text: Text, perms: int) -> bool:
+    """Whether the repository's text of a symbolic link can be told from its target."""
+    return (
+        perms == SYMLINK
+        and isinstance(raw, Bytes)
+        and isinstance(text, Bytes)
+        and raw.data == LINK + text.data
+    )
+
+
+def _opened(text: Text) -> BinaryIO:
+    return text.path.open("rb") if isinstance(text, File) else BytesIO(text.data)
+
+
+def _reader(file: BinaryIO) -> Source:
+    """The source of a delta: in the order it is read."""
+
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    return read
+
+
+def _shown(path: bytes) -> str:
+    return repr(path[-200:].decode("utf-8", "backslashreplace"))
