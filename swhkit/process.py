@@ -41,6 +41,7 @@ _PACKAGES = {
     "svn": "subversion",
     "svnadmin": "subversion",
     "svnrdump": "subversion",
+    "svnlook": "subversion",
     "svnserve": "subversion",
     "svnsync": "subversion",
 }

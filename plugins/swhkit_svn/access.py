@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -285,8 +286,10 @@ def passes(error: ChildFailed) -> bool:
     return isinstance(error, ChildTimeout) or _PASSING.search(error.stderr) is not None
 
 
-def not_found(url: str, error: ChildFailed) -> NoReturn:
-    """Raise ``NotFound``, saying what Subversion said."""
+def not_found(url: str, error: ChildFailed, deadline: float | None) -> NoReturn:
+    """Raise ``NotFound``, saying what Subversion said; the error itself where the visit's own time was up."""
+    if isinstance(error, ChildTimeout) and deadline is not None and time.monotonic() >= deadline:
+        raise error
     said = words(error.stderr)
     raise NotFound(
         f"{without_secrets(url)}: there is no Subversion repository, or it does not answer: {said}"

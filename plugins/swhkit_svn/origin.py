@@ -147,7 +147,7 @@ def _local(context: VisitContext, reach: Reach, target: Target, path: Path) -> O
     try:
         last = youngest(root, context.runner)
     except ChildFailed as error:
-        not_found(context.url, error)
+        not_found(context.url, error, context.runner.deadline)
     if not below:
         place = Place(url, access)
         return Origin(context=context, reach=reach, place=place, youngest=last, changed=last, local=root)
@@ -172,7 +172,7 @@ def _ask(context: VisitContext, reach: Reach, access: Access, retries: int) -> t
                 time.sleep(2.0 ** (attempt % 6))
                 retries -= 1
             else:
-                not_found(context.url, error)
+                not_found(context.url, error, context.runner.deadline)
             continue
         path = unquote_to_bytes(info.url.removeprefix(info.root) + gone)
         return info, path.strip(b"/")
