@@ -133,12 +133,18 @@ def test_a_server_of_ours_is_loaded_and_ghosts_are_nobodys_parents(tmp_path: Pat
         (b"VersionedFileRepository.get_serializer_format", message(b"ok", b"4"), "notation that is not known"),
         (b"Repository.get_revision_graph", message(b"ok", body=b"r1 r2\nr2 r1"), "its own ancestor"),
         (b"Repository.get_revision_graph", message(b"ok", body=b"other"), "is missing"),
+        (b"Repository.get_revision_graph", message(b"ok", body=b"r1 r2\nr2"), "comes before its parent"),
         (b"Repository.iter_revisions", message(b"ok", b"10", body=b"no zlib"), "cannot be read"),
         (b"Repository.iter_revisions", message(b"ok", b"10", body=zlib.compress(b"le")), "has no"),
         (b"Repository.iter_revisions", message(b"ok", b"10"), "is missing"),
         (b"Repository.iter_revisions", message(b"ok", b"10", body=zlib.compress(bytes(100 << 20))), "more than"),
         (b"VersionedFileRepository.get_inventories", message(b"ok", body=CONTAINER + b"E"), "has no inventory"),
         (b"VersionedFileRepository.get_inventories", message(b"ok", body=CONTAINER), "break off"),
+        (
+            b"VersionedFileRepository.get_inventories",
+            message(b"ok", body=inventories(FILE, revision=b"unasked")),
+            "is missing",
+        ),
         (
             b"VersionedFileRepository.get_inventories",
             message(b"ok", body=inventories(FILE, parent=b"other")),
@@ -242,7 +248,7 @@ def test_old_revisions() -> None:
     assert made.date is not None
     assert made.date.seconds == 13  # today's format keeps three decimals
     bomb = b'<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><revision>&b;</revision>'
-    for data in (bomb, b"<revision", b"\xff", b'<revision timezone="x"/>'):
+    for data in (bomb, b"<revision>" * 100, b"<revision", b"\xff", b'<revision timezone="x"/>'):
         with pytest.raises(ValueError):
             parse_xml(data)
 
@@ -262,6 +268,7 @@ def test_old_revisions() -> None:
         b"1:ab",
         b"l" * 50 + b"e" * 50,
         b"99999999999999999999999:a",
+        b"l" + b"le" * 600_000 + b"e",
     ],
 )
 def test_what_is_no_bencode(data: bytes) -> None:
