@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 #: A file that no loader may have in memory more than once or twice.
-LARGE = 120 << 20
+LARGE = 80 << 20
 _LINE = b"a line of a large file, which deltas and compression make small\n"
 
 
@@ -76,7 +76,7 @@ class WorkingCopy:
         self.write("f3.txt", b"changed late\n")
         self.commit()
 
-    def large(self, files: int = 1_000) -> None:
+    def large(self, files: int = 500) -> None:
         """A large file that changes a little, and many small ones."""
         for number in range(files):
             self.write(f"d{number % 50}/f{number}", b"%d\n" % number * 9)
