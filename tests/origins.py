@@ -87,22 +87,6 @@ class WorkingCopy:
         self.commit()
 
 
-class Mercurial(WorkingCopy):
-    """``hg init``, in this very folder."""
-
-    def __init__(self, copy: Path) -> None:
-        super().__init__(copy)
-        copy.mkdir(parents=True)
-        self._hg("init")
-
-    def _commit(self, message: str, when: int) -> None:
-        self._hg("addremove", "-q")
-        self._hg("commit", "-q", "-m", message, "-d", f"{when} -7200", "-u", "A U Thor <a@example.org>")
-
-    def _hg(self, *argv: str) -> None:
-        run("hg", *argv, cwd=self.copy, HGRCPATH="", HGPLAIN="1")
-
-
 class Bazaar(WorkingCopy):
     """A standalone branch."""
 
