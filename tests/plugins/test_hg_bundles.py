@@ -55,7 +55,17 @@ def test_every_form_gives_the_same(visits: Loads, tmp_path: Path) -> None:
     subprocess.run(["hg", "init", repository], env=ENVIRONMENT, check=True)
     subprocess.run(["hg", "-R", repository, "unbundle", "-q", tmp_path / "2-2"], env=ENVIRONMENT, check=True)
     for kind in ("bzip2-v1", "gzip-v2", "bzip2-v2", "zstd-v2", "none-v2"):
-        argv = ["hg", "-R", repository, "bundle", "-q", "--all", "-t", kind, tmp_path / kind]
+        argv: list[str | Path] = [
+            "hg",
+            "-R",
+            repository,
+            "bundle",
+            "-q",
+            "--all",
+            "-t",
+            kind,
+            tmp_path / kind,
+        ]
         subprocess.run(argv, env=ENVIRONMENT, check=True)
         forms[kind] = b""
     found = {name: visits.full(tmp_path / name) for name in forms}
