@@ -33,8 +33,9 @@ from swhkit_svn.access import Access, Info, Reach, words
 from swhkit_svn.dump import Damaged
 from swhkit_svn.externals import External, contains, quote_path, resolve, without_user
 from swhkit_svn.grafts import defined, graft, joined, make_way, take_out
+from swhkit_svn.originals import Known
 from swhkit_svn.replay import Done, nothing_older, rebased, replay
-from swhkit_svn.state import Externals, Known, State
+from swhkit_svn.state import Externals, State
 from swhkit_svn.store import Store
 from swhkit_svn.texts import Digested, Workshop, digested, discard, flags_of
 
@@ -218,8 +219,7 @@ class Gatherer:
         text, perms = workshop.exported(raw.text, flags)
         out: Digested = raw if text is raw.text else digested(text)
         yield Content(out.text)
-        if out.digest != raw.digest:
-            self._store.keep_text(raw.digest, raw.text)
+        self._store.keep_text(raw.digest, raw.text)  # the archive may not have it, or not as it is
         for made in (raw.text, out.text):
             discard(made)
         return Known(Entry(b"", "file", out.digest, perms), flags, None, raw.digest)

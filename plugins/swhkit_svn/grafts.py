@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from swhkit.plugin import Entry
 from swhkit_svn.externals import External, Malformed, parse
-from swhkit_svn.state import EXTERNAL, FILE, FOLDER, MADE, SAME, State
+from swhkit_svn.originals import SAME
+from swhkit_svn.state import EXTERNAL, FILE, FOLDER, MADE, State
 
 
 def defined(text: bytes | None) -> list[External]:

@@ -8,7 +8,8 @@ import msgspec
 
 from swhkit.plugin import Item
 from swhkit_svn.dump import Damaged, NodeRecord, Properties, RevisionRecord
-from swhkit_svn.state import Externals, Known, State
+from swhkit_svn.originals import Known
+from swhkit_svn.state import Externals, State
 
 
 class Done(msgspec.Struct, frozen=True):

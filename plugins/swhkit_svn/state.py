@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from io import BytesIO
-from typing import BinaryIO
 
 import msgspec
 
@@ -20,23 +18,17 @@ from swhkit.plugin import (
     Bytes,
     Content,
     Directory,
-    Entry,
-    File,
     Item,
-    Kind,
-    ObjectId,
-    TooLarge,
     Tree,
     VisitContext,
     object_id,
 )
-from swhkit_svn.dump import PIECE, Body, Damaged, NodeRecord
+from swhkit_svn.dump import Damaged, NodeRecord
+from swhkit_svn.originals import SAME, Known, Originals, shown
 from swhkit_svn.store import Read, Roots, Store
-from swhkit_svn.svndiff import Source, apply
 from swhkit_svn.texts import (
     EOL,
     EXECUTABLE,
-    IN_MEMORY,
     LINK,
     RUNNABLE,
     SPECIAL,
@@ -53,8 +45,8 @@ from swhkit_svn.texts import (
 EXTERNAL, MADE = 16, 32
 #: The name, in ``side``, of what is known of a folder itself. Paths are UTF-8, so that nothing else can have it.
 FOLDER = b"\xff"
-#: Permissions in ``side`` are flags on top of this; the digest is this where the text is as ``main`` has it.
-FILE, SAME = 0o100000, bytes(20)
+#: Permissions in ``side`` are flags on top of this.
+FILE = 0o100000
 #: Past revisions whose folders stay in memory.
 _VIEWS = 4
 _EXTERNALS = b"svn:externals"
@@ -79,16 +71,6 @@ class View:
         return None if flags & EXTERNAL else Known(entry, flags, None, aside.target)
 
 
-class Known(msgspec.Struct, frozen=True):
-    """What is known of a path: its entry in ``main``; of a file the flags, and the digest of its text in the
-    repository's form (zeros: as in ``main``); of a folder its root in ``side``, if there is one."""
-
-    entry: Entry
-    flags: int
-    side: bytes | None
-    raw: bytes
-
-
 class Externals(msgspec.Struct, frozen=True):
     """A folder whose ``svn:externals`` were changed (None: there are none)."""
 
@@ -102,6 +84,7 @@ class State:
 
     def __init__(self, context: VisitContext, store: Store, workshop: Workshop) -> None:
         self._context, self._store, self._workshop = context, store, workshop
+        self._originals = Originals(context, store, workshop)
         self.now = self._view(None)
         self._views: OrderedDict[Roots, View] = OrderedDict()
         self.changed_externals: list[Externals] = []
@@ -143,12 +126,12 @@ class State:
                 return
             source = self.now.at(node.path)
             if source is None:
-                raise Damaged(f"{_shown(node.path)} is changed, but not there")
+                raise Damaged(f"{shown(node.path)} is changed, but not there")
         elif node.action == "replace":
             self._delete(node.path)
         is_folder = node.kind == "dir" if node.kind else source is not None and source.entry.type == "dir"
         if source is not None and (source.entry.type == "dir") != is_folder:
-            raise Damaged(f"{_shown(node.path)} is a file in one place and a folder in another")
+            raise Damaged(f"{shown(node.path)} is a file in one place and a folder in another")
         if is_folder:
             self._folder(node, source)
         else:
@@ -156,7 +139,7 @@ class State:
 
     def _delete(self, path: bytes) -> None:
         if not path or not self.now.main.remove(path):
-            raise Damaged(f"{_shown(path)} is deleted, but not there")
+            raise Damaged(f"{shown(path)} is deleted, but not there")
         self.now.side.remove(path)
         if self.changed_externals:
             self.changed_externals = [e for e in self.changed_externals if not _is_in(e.path, path)]
@@ -215,11 +198,11 @@ class State:
             self._put(node.path, source.entry.target, perms, flags, source.raw)
             return
         if node.body is None:
-            raw = digested(Bytes(b"")) if source is None else self._raw(source)
+            raw = digested(Bytes(b"")) if source is None else self._originals.raw(source)
         elif node.text_delta:
-            raw = self._patched(node, node.body, source)
+            raw = self._originals.patched(node, node.body, source)
         else:
-            raw = self._whole(node, node.body)
+            raw = self._originals.whole(node, node.body)
         yield from self._export(node.path, raw, flags)
 
     def _export(self, path: bytes, raw: Digested, flags: int) -> Iterator[Item]:
@@ -234,7 +217,7 @@ class State:
         if aside != SAME or (limit is not None and raw.text.length > limit):
             self._store.keep_text(raw.digest, raw.text)
         self._put(path, out.digest, perms, flags, aside)
-        self._discard_copy(raw.text)
+        self._originals.discard(raw.text)
         discard(out.text)
 
     def _put(self, path: bytes, digest: bytes, perms: int, flags: int, raw: bytes) -> None:
@@ -243,60 +226,6 @@ class State:
             self.now.side.put(path, raw, FILE | flags)
         else:
             self.now.side.remove(path)
-
-    # -- texts -------------------------------------------------------------------------------------------------------
-
-    def _whole(self, node: NodeRecord, body: Body) -> Digested:
-        md5 = hashlib.md5(usedforsecurity=False)
-        text = self._workshop.text(iter(lambda: body.read(PIECE), b""), md5)
-        self._check(node, md5.hexdigest(), node.md5, text)
-        return digested(text)
-
-    def _patched(self, node: NodeRecord, body: Body, source: Known | None) -> Digested:
-        """The text that the delta of a node makes of the text it is against."""
-        delta = self._workshop.text(iter(lambda: body.read(PIECE), b""))
-        base = self._raw(source).text if source is not None else Bytes(b"")
-        if node.base_md5 is not None:
-            md5 = hashlib.md5(usedforsecurity=False)
-            for piece in base.chunks():
-                md5.update(piece)
-            self._check(node, md5.hexdigest(), node.base_md5, delta)
-        md5 = hashlib.md5(usedforsecurity=False)
-        with _opened(delta) as deltas, _opened(base) as bases:
-            text = self._workshop.text(apply(deltas, _reader(bases)), md5)
-        discard(delta)
-        self._discard_copy(base)
-        self._check(node, md5.hexdigest(), node.md5, text)
-        return digested(text)
-
-    def _check(self, node: NodeRecord, found: str, expected: bytes | None, text: Text) -> None:
-        if expected is not None and found.encode("ascii") != expected:
-            discard(text)
-            raise Damaged(
-                f"the text of {_shown(node.path)} does not have the MD5 sum that the repository says"
-            )
-
-    def _raw(self, known: Known) -> Digested:
-        """The text of a file in the repository's form."""
-        digest = known.entry.target if known.raw == SAME else known.raw
-        kept = self._store.text(digest)
-        if kept is not None:
-            return Digested(kept, digest)
-        id = ObjectId(Kind.CONTENT, digest)
-        try:
-            body = self._context.read([id]).get(id)
-        except TooLarge:
-            return Digested(self._workshop.text(self._context.stream(id)), digest)
-        if body is None:
-            raise Damaged(f"the text {digest.hex()} is needed again, and was not kept")
-        if known.raw == SAME and known.entry.perms == SYMLINK:
-            return digested(Bytes(LINK + body))
-        return Digested(self._workshop.text((body,)) if len(body) > IN_MEMORY else Bytes(body), digest)
-
-    def _discard_copy(self, text: Text) -> None:
-        """Remove the file of a text unless it is one that the store keeps."""
-        if isinstance(text, File) and not text.path.name.startswith("kept-"):
-            discard(text)
 
     # -- one revision ------------------------------------------------------------------------------------------------
 
@@ -338,21 +267,3 @@ def _is_plain_link(raw: Text, text: Text, perms: int) -> bool:
         and isinstance(text, Bytes)
         and raw.data == LINK + text.data
     )
-
-
-def _opened(text: Text) -> BinaryIO:
-    return text.path.open("rb") if isinstance(text, File) else BytesIO(text.data)
-
-
-def _reader(file: BinaryIO) -> Source:
-    """The source of a delta: in the order it is read."""
-
-    def read(offset: int, length: int) -> bytes:
-        file.seek(offset)
-        return file.read(length)
-
-    return read
-
-
-def _shown(path: bytes) -> str:
-    return repr(path[-200:].decode("utf-8", "backslashreplace"))
