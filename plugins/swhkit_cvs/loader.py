@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing
 from swhkit.plugin import (
     InvalidUrl,
     Load,
-    NotFound,
     Outcome,
     Target,
     VisitContext,
@@ -19,7 +18,9 @@ from swhkit_cvs import CvsConfig
 from swhkit_cvs.facts import Facts
 from swhkit_cvs.folder import Folder
 from swhkit_cvs.module import Module
+from swhkit_cvs.pserver import Pserver
 from swhkit_cvs.revisions import revisions
+from swhkit_cvs.rsync import fetched
 
 
 def make(config: CvsConfig) -> CvsLoader:

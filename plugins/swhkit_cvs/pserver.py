@@ -9,11 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
+from typing import BinaryIO, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Content, InvalidUrl, NotFound, Target, Unavailable, VisitContext, dial, without_secrets
+from swhkit.plugin import (
+    Content,
+    InvalidUrl,
+    NotFound,
+    Target,
+    Unavailable,
+    VisitContext,
+    dial,
+    without_secrets,
+)
 from swhkit_cvs import CvsConfig
 from swhkit_cvs.facts import Committed, Facts, FileRow
 from swhkit_cvs.folder import PERMS, git_digest
@@ -29,8 +39,12 @@ _AHEAD = 16
 #: How many folders of a URL's path may be below the repository.
 _DEPTH = 4
 #: The scrambling of passwords (cvsclient, "Password scrambling algorithm"): what the characters from 32 to 126 become.
-_SCRAMBLED = rb'''rx5O`mHlF@LCtJDWo4Kw1"RQ_ApVvnzi)9S+.f(Y&g-2*{[#}76B|~;/\GsNXkj8$yuhedEIc?^]'%=0:q Z,b<3!a>MTPU'''
+_SCRAMBLED = (
+    rb"""rx5O`mHlF@LCtJDWo4Kw1"RQ_ApVvnzi)9S+.f(Y&g-2*{[#}76B|~;/\GsNXkj8$yuhedEIc?^]'%=0:q Z,b<3!a>MTPU"""
+)
 _SCRAMBLE = bytes.maketrans(bytes(range(32, 127)), _SCRAMBLED)
+
+_NO_NAMES = frozenset((b"", b".", b".."))
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -43,7 +57,7 @@ class Place(msgspec.Struct, frozen=True):
 def places(target: Target) -> list[Place]:
     """What a URL may mean, the likeliest first: its last segment is the module, or its last two, three …"""
     names = [name for name in unquote_to_bytes(urlsplit(target.url).path).split(b"/") if name]
-    if len(names) < 2 or b"." in names or b".." in names:
+    if len(names) < 2 or not _NO_NAMES.isdisjoint(names):
         raise NotFound(f"{without_secrets(target.url)}: write pserver://HOST/PATH/OF/REPOSITORY/MODULE")
     cuts = range(len(names) - 1, max(0, len(names) - 1 - _DEPTH), -1)
     return [Place(b"/" + b"/".join(names[:cut]), b"/".join(names[cut:])) for cut in cuts]
@@ -76,8 +90,10 @@ class Pserver:
             file, number, seq = waiting.pop(0)
             sent = self._wire.file(texts.builder)
             waiting += [self._ask(*one) for one in islice(wanted, 1)]
-            if (sent.path, sent.number) != (self._path_of(file), number):
-                raise Unavailable(f"{self._url}: {_text(file.name)} {_text(number)} was asked for, {_text(sent.path)} came")
+            if sent.path not in self._paths_of(file) or sent.number != number:
+                raise Unavailable(
+                    f"{self._url}: {_text(file.name)} {_text(number)} was asked for, {_text(sent.path)} came"
+                )
             facts.set_contents(file.id, [(seq, git_digest(sent.text), PERMS)])
             yield Content(sent.text.source())
             sent.text.close()
@@ -94,16 +110,19 @@ class Pserver:
         self._wire.send(*options, *_argument(path), b"Directory .", self._place.root, b"co")
         return file, number, seq
 
-    def _path_of(self, file: FileRow) -> bytes:
-        return b"/".join((self._place.root, self._place.module, file.name))
+    def _paths_of(self, file: FileRow) -> tuple[bytes, bytes]:
+        """How a server may name a file: from the root of the repository, or in full."""
+        path = self._place.module + b"/" + file.name
+        return path, self._place.root + b"/" + path
 
     def _place_of(self, path: bytes) -> bytes:
         """Where below the module an RCS file of the server lies."""
-        above = self._place.root + b"/" + self._place.module + b"/"
-        place = path.removeprefix(above)
-        names = place.split(b"/")
-        if place == path or not place.endswith(b",v") or not all(names) or b"." in names or b".." in names or names[-1] in (b",v", b".,v", b"..,v"):
-            raise Unavailable(f"{self._url}: the server's log names {_text(path)}, which is no RCS file of the module")
+        place = path.removeprefix(b"/".join((self._place.root, self._place.module, b"")))
+        names = place.removesuffix(b",v").split(b"/")
+        if place == path or not place.endswith(b",v") or not _NO_NAMES.isdisjoint(names):
+            raise Unavailable(
+                f"{self._url}: the server's log names {_text(path)}, which is no RCS file of the module"
+            )
         return place
 
     def _connected(self, target: Target, config: CvsConfig, stack: ExitStack) -> tuple[Wire, Place]:
@@ -125,10 +144,12 @@ class Pserver:
             raise Unavailable(f"{self._url}: no connection ({error.strerror or error})") from error
         connection.settimeout(config.answer_time)
         stream = stack.enter_context(connection.makefile("rwb", buffering=1 << 16))
-        wire = Wire(stream, stream, self._url, config.max_transfer)
+        wire = Wire(cast(BinaryIO, stream), cast(BinaryIO, stream), self._url, config.max_transfer)
         user, password = _user(target)
-        wire.send(b"BEGIN AUTH REQUEST", place.root, user, b"A" + password.translate(_SCRAMBLE), b"END AUTH REQUEST")
-        answer = wire.line()
+        wire.send(
+            b"BEGIN AUTH REQUEST", place.root, user, b"A" + password.translate(_SCRAMBLE), b"END AUTH REQUEST"
+        )
+        answer = wire.line(or_end=True)  # to an unknown root a server says nothing at all
         if answer != b"I LOVE YOU":
             said = f": {_text(answer)}" if answer.startswith((b"E ", b"error ")) else ""
             raise NotFound(
@@ -162,7 +183,9 @@ def _user(target: Target) -> tuple[bytes, bytes]:
     user = unquote_to_bytes(parts.username or "anonymous")
     password = unquote_to_bytes(parts.password or "")
     if any(not 32 <= byte < 127 for byte in user + password):
-        raise InvalidUrl(f"{without_secrets(target.url)}: user name and password have to be plain ASCII for a pserver")
+        raise InvalidUrl(
+            f"{without_secrets(target.url)}: user name and password have to be plain ASCII for a pserver"
+        )
     return user, password
 
 

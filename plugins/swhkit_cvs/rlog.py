@@ -96,7 +96,9 @@ def _total(ahead: _Ahead, where: str) -> int:
     while (line := ahead.next()) is not None:
         if match := _TOTAL.fullmatch(line):
             if int(match[1]) > MOST_REVISIONS:
-                raise LimitExceeded(f"{where} has {int(match[1])} revisions; {MOST_REVISIONS} are read at most")
+                raise LimitExceeded(
+                    f"{where} has {int(match[1])} revisions; {MOST_REVISIONS} are read at most"
+                )
             return int(match[1])
     raise Unavailable(f"{where} ends in its middle")
 
@@ -106,7 +108,9 @@ def _stops(ahead: _Ahead, seen: dict[bytes, bytes], total: int) -> bool:
     line = ahead.peek()
     if line == _BETWEEN and len(seen) < total:
         match = _NUMBER.fullmatch(ahead.peek(1) or b"")
-        return match is not None and match[1] not in seen and _FACTS.fullmatch(ahead.peek(2) or b"") is not None
+        return (
+            match is not None and match[1] not in seen and _FACTS.fullmatch(ahead.peek(2) or b"") is not None
+        )
     return line == _END and len(seen) == total and _ends(ahead, 1)
 
 

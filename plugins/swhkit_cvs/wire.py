@@ -59,13 +59,15 @@ class Wire:
         except OSError as error:
             raise self._lost(error) from error
 
-    def line(self) -> bytes:
-        """The next line. Raises ``Unavailable``, ``LimitExceeded``."""
+    def line(self, *, or_end: bool = False) -> bytes:
+        """The next line; with ``or_end`` nothing, if the server has hung up. Raises ``Unavailable``, ``LimitExceeded``."""
         try:
             line = self._reader.readline(MOST_LINE)
         except OSError as error:
             raise self._lost(error) from error
         self._count(len(line))
+        if or_end and not line:
+            return line
         if not line.endswith(b"\n"):
             what = "has a line without end" if len(line) >= MOST_LINE else "ends in its middle"
             raise Unavailable(f"{self._url}: the answer of the server {what}")
@@ -114,7 +116,9 @@ class Wire:
                 for _ in range(_FOLLOWED[kind]):
                     self.line()
             else:
-                raise Unavailable(f"{self._url}: the server answers {kind[:40]!r}, which is no response it may give")
+                raise Unavailable(
+                    f"{self._url}: the server answers {kind[:40]!r}, which is no response it may give"
+                )
 
     def _file(self, builder: Builder) -> Sent:
         path, entry, _ = self.line(), self.line().split(b"/"), self.line()
