@@ -210,8 +210,8 @@ def _answer(listener: socket.socket, argv: list[str], children: list[subprocess.
                 children.append(
                     subprocess.Popen(
                         argv,
-                        stdin=connection,
-                        stdout=connection,
+                        stdin=connection.fileno(),
+                        stdout=connection.fileno(),
                         stderr=subprocess.DEVNULL,
                         env=_environment(),
                     )
