@@ -38,7 +38,13 @@ def history(revisions: int, files: int, seed: int = 1) -> Iterator[bytes]:
     names = [f"big/f{n:05}.c" for n in range(files)]
     names += [f"d{a}/e{b}/g{c}.c" for a in range(20) for b in range(5) for c in range(10)]
     for name in names:
-        yield _node(f"trunk/{name}", "file", "add", {"svn:eol-style": "native"} if name[-3] == "7" else {}, _text(pick))
+        yield _node(
+            f"trunk/{name}",
+            "file",
+            "add",
+            {"svn:eol-style": "native"} if name[-3] == "7" else {},
+            _text(pick),
+        )
     branches = ["trunk"]
     for number in range(2, revisions + 1):
         yield _revision(number)
@@ -67,10 +73,16 @@ def _revision(number: int) -> bytes:
     date = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(1_000_000_000 + 600 * number))
     block = _properties({"svn:author": "ann", "svn:date": date, "svn:log": f"change {number}"})
     size = len(block)
-    return f"Revision-number: {number}\nProp-content-length: {size}\nContent-length: {size}\n\n".encode() + block + b"\n"
+    return (
+        f"Revision-number: {number}\nProp-content-length: {size}\nContent-length: {size}\n\n".encode()
+        + block
+        + b"\n"
+    )
 
 
-def _node(path: str, kind: str, action: str, properties: dict[str, str] | None, text: bytes | None = None) -> bytes:
+def _node(
+    path: str, kind: str, action: str, properties: dict[str, str] | None, text: bytes | None = None
+) -> bytes:
     head = f"Node-path: {path}\nNode-kind: {kind}\nNode-action: {action}\n"
     block = b"" if properties is None else _properties(properties)
     if properties is not None:
@@ -105,7 +117,11 @@ def make_repository(folder: Path, revisions: int, files: int) -> Path:
 
 def dump_seconds(url: str, repository: Path, transport: str) -> float:
     """Seconds of Subversion's own dump over the transport."""
-    argv = ["svnadmin", "dump", "-q", str(repository)] if transport == "file" else ["svnrdump", "dump", "-q", url]
+    argv = (
+        ["svnadmin", "dump", "-q", str(repository)]
+        if transport == "file"
+        else ["svnrdump", "dump", "-q", url]
+    )
     begun = time.monotonic()
     subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
     return time.monotonic() - begun
@@ -130,7 +146,9 @@ def main() -> int:
                 loads.append(measure.load(archive, url, "svn")["wall"])
     load, dump = statistics.median(loads), statistics.median(dumps)
     most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    print(f"load {load:.2f} s, {1000 * load / options.revisions:.2f} ms a revision; dump alone {dump:.2f} s; ratio {load / dump:.2f}")
+    print(
+        f"load {load:.2f} s, {1000 * load / options.revisions:.2f} ms a revision; dump alone {dump:.2f} s; ratio {load / dump:.2f}"
+    )
     print(f"largest resident memory of any process: {most >> 10} MiB")
     return 0
 
