@@ -100,7 +100,7 @@ def about_original(
 def _place(url: str) -> str:
     """The server that a URL is at, as a URL; ``file://`` for this machine."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme else "file://"
 
 
 def _text(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
-from swhkit.plugin import Target, Unavailable, VisitContext, download, without_secrets
+from swhkit.plugin import LimitExceeded, Target, Unavailable, VisitContext, download, without_secrets
 from swhkit_tarball.checksums import Sums, difference
 
 #: Digests of every file that is loaded, asked for or not: they are kept with it.
@@ -88,7 +89,9 @@ def _local(context: VisitContext, path: Path, url: str, algorithms: Collection[s
         before = _regular(path.stat(), url)
         with path.open("rb", buffering=0) as file:
             _regular(os.fstat(file.fileno()), url)
+            _bounded(context, before.st_size, url)
             while piece := file.read(_PIECE):
+                _bounded(context, length, url)
                 sums.update(piece)
                 length += len(piece)
                 context.progress("hashing the file", length, before.st_size)
@@ -104,6 +107,16 @@ def _regular(status: os.stat_result, url: str) -> os.stat_result:
         return status
     what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
     raise Unavailable(f"{url} is {what}: an archive or a file was expected")
+
+
+def _bounded(context: VisitContext, length: int, url: str) -> None:
+    """Raises ``LimitExceeded`` for a file that is larger than a visit may bring, or when the visit's time is up."""
+    if length > context.limits.max_pack_size:
+        raise LimitExceeded(
+            f"{url}: has {length} bytes, more than the {context.limits.max_pack_size} of limits.max_pack_size"
+        )
+    if context.runner.deadline is not None and time.monotonic() > context.runner.deadline:
+        raise LimitExceeded(f"{url}: not read within the time of a visit (limits.visit_time)")
 
 
 def _unreadable(url: str, error: OSError) -> Unavailable:

@@ -89,8 +89,8 @@ class Wanted:
 
     def settle(self) -> None:
         """All are named."""
-        view = memoryview(self._named)
-        found = sorted({bytes(view[start : start + _DIGEST]) for start in range(0, len(view), _DIGEST)})
+        named, self._named = self._named, bytearray()
+        found = sorted({bytes(named[start : start + _DIGEST]) for start in range(0, len(named), _DIGEST)})
         self._digests = b"".join(found)
         self.left = len(found)
         self._taken = bytearray(self.left)

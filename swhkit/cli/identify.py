@@ -52,7 +52,7 @@ def command(
     its content, a bare repository its snapshot, and any other folder a directory, with its .git if it has one:
     --type snp, rev or rel asks for the repository instead (all refs, the revision of HEAD, each annotated tag).
 
-    ARCHIVE//INNER looks into a tar or zip file without unpacking it: pkg.tar.gz//src/main.c is that file,
+    ARCHIVE//INNER looks into an archive file without unpacking it: pkg.tar.gz//src/main.c is that file,
     pkg.tar.gz// is the root directory, which --type dir pkg.tar.gz gives too. A plain pkg.tar.gz is the content of
     the file itself. Tar may be plain or packed with gzip, bzip2, xz, lzma, lzip, zstd or compress, whatever its name.
     Nix archives are read too, and what libarchive can read (7z, cpio, deb, rpm, iso and others) where it is installed.

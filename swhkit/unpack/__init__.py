@@ -1,4 +1,5 @@
-"""Archive files (tar, plain or compressed; zip) read as streams of members, and trees built of them, without a disk.
+"""Archive files (tar, zip, Nix archives, and what libarchive reads) as streams of members, and trees built of them,
+without a disk.
 
 ``open_archive`` knows an archive by its first bytes and gives its members one after the other; ``ArchiveTree`` turns
 them into directories as unpacking would, links included. Nothing is ever extracted, memory is bounded, and whatever

@@ -74,7 +74,9 @@ def test_what_is_larger_than_a_visit_may_bring_is_not_downloaded(tmp_path: Path)
         report = target.load(
             f"http://127.0.0.1:{server.server_port}/f.tar", limits=Limits(max_pack_size=99_999)
         )
-    assert (report.status, "limits.max_pack_size" in (report.error or "")) == ("failed", True)
+        here = target.load(tmp_path / "f.tar", limits=Limits(max_pack_size=99_999))
+    for one in (report, here):
+        assert (one.status, "limits.max_pack_size" in (one.error or "")) == ("failed", True)
 
 
 @pytest.mark.parametrize("type", ["tarball-directory", "content", "directory"])
