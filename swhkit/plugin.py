@@ -63,6 +63,7 @@ from swhkit.model import (
 from swhkit.net import Network, Target, curl_resolve, dial, pinned_url
 from swhkit.process import Completed, Runner
 from swhkit.refnames import is_branch
+from swhkit.ssh import SshKeys, ssh_command, ssh_environment
 from swhkit.swhid import Kind, ObjectId
 from swhkit.text import without_secrets
 from swhkit.tree import EMPTY_DIRECTORY, Tree
@@ -234,6 +235,7 @@ __all__ = [
     "Size",
     "Skipped",
     "Snapshot",
+    "SshKeys",
     "SwhkitError",
     "Target",
     "Timestamp",
@@ -259,5 +261,7 @@ __all__ = [
     "parse_directory",
     "pinned_url",
     "read_directory",
+    "ssh_command",
+    "ssh_environment",
     "without_secrets",
 ]

@@ -19,6 +19,7 @@ LAYERS = [
     "tree",
     "process pipes",
     "net",
+    "ssh",
     "http egress",
     "git",
     "pack packindex",

@@ -19,22 +19,24 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import msgspec
 
 from swhkit.plugin import (
     MissingProgram,
+    SshKeys,
     Target,
     Unavailable,
     VisitContext,
     egress,
     pinned_url,
+    ssh_command,
+    ssh_environment,
     without_secrets,
 )
 from swhkit_bzr import BzrConfig
 from swhkit_bzr.smart import Connection
-from swhkit_bzr.ssh import ssh_command
 
 _BZR_PORT = 4155
 #: Plugins that come with brz and are not wanted: all but the one for the oldest formats, ``weave_fmt``.
@@ -93,10 +95,11 @@ class Connector:
                 "--directory=/",
                 "--allow-writes",
             ]  # as servers expect it, word for word
-            command, environment = ssh_command(
-                target, self._config.ssh_config, own=self._context.network.from_cli
-            )
-            return self._child([*command, *serve], environment)
+            keys = SshKeys(self._config.ssh_config, own=self._context.network.from_cli)
+            user = unquote(urlsplit(target.url).username or "")
+            login = ["-l", user] if user else []
+            command = [*ssh_command(target, keys), *login, "--", target.host or "", *serve]
+            return self._child(command, ssh_environment(keys))
         parts = urlsplit(target.url)
         environment = brz_environment(self._context)
         if target.path is not None:

@@ -16,6 +16,7 @@ from swhkit.plugin import (
     Load,
     ObjectId,
     Outcome,
+    SshKeys,
     Target,
     Unavailable,
     VisitContext,
@@ -28,7 +29,6 @@ from swhkit_git.local import prerequisites
 from swhkit_git.probe import download_bundle
 from swhkit_git.refs import KINDS, Refs, branches_of, same_as, snapshot_of
 from swhkit_git.remote import Address, list_refs, reach
-from swhkit_git.ssh import Keys
 
 #: How many branches a reason names; how many digests the archive is asked for at once.
 _NAMED, _BATCH = 3, 5000
@@ -69,7 +69,7 @@ class GitLoader:
             target,
             self._lister(context),
             trace,
-            keys=Keys(self._config.ssh_config, own=context.network.from_cli),
+            keys=SshKeys(self._config.ssh_config, own=context.network.from_cli),
             bundle=lambda target: _bundle(context, target),
         )
         for may_have_moved in (True, False):

@@ -25,6 +25,7 @@ from swhkit.plugin import (
     LimitExceeded,
     Network,
     NotFound,
+    SshKeys,
     Target,
     Unavailable,
     curl_resolve,
@@ -35,7 +36,7 @@ from swhkit_git.classify import Failure, failure_of, visit_error
 from swhkit_git.local import hidden_symrefs
 from swhkit_git.probe import redirected
 from swhkit_git.refs import Listing
-from swhkit_git.ssh import Keys, ssh_environment
+from swhkit_git.ssh import ssh_environment
 from swhkit_git.watch import memory_of, run_watched
 
 #: Bytes of a list of refs (some 400,000 of them), and of the memory (or the trace) that git may need for it.
@@ -73,7 +74,7 @@ class Address(msgspec.Struct, frozen=True):
         return self.text.startswith(("http://", "https://"))
 
 
-def address_of(target: Target, keys: Keys = Keys()) -> Address:  # noqa: B008 (frozen)
+def address_of(target: Target, keys: SshKeys = SshKeys()) -> Address:  # noqa: B008 (frozen)
     """The address of a checked target.
 
     A local path is given to git as a path: git reads a bundle in no other way, and nothing in a path can be taken for
@@ -106,7 +107,7 @@ def reach(
     git: Git,
     trace: Path,
     *,
-    keys: Keys = Keys(),  # noqa: B008 (frozen)
+    keys: SshKeys = SshKeys(),  # noqa: B008 (frozen)
     bundle: Callable[[Target], Path | None] = lambda _: None,
 ) -> tuple[Address, Listing]:
     """The address that answers for ``target`` (after at most ``REDIRECTS`` redirects, each checked) and its refs.

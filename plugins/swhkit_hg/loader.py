@@ -18,11 +18,13 @@ from swhkit.plugin import (
     Outcome,
     Revision,
     Snapshot,
+    SshKeys,
     Target,
     Unavailable,
     VisitContext,
     VisitStatus,
     object_id,
+    ssh_environment,
     without_secrets,
 )
 from swhkit_hg import HgConfig
@@ -38,7 +40,7 @@ from swhkit_hg.local import ENVIRONMENT, server
 from swhkit_hg.manifests import Manifests
 from swhkit_hg.peer import BundleFile, Listing, Peer, Web
 from swhkit_hg.serving import served
-from swhkit_hg.ssh import ssh_command
+from swhkit_hg.ssh import server_command
 from swhkit_hg.tables import NULL
 
 #: After so many more it is told how far the visit is.
@@ -98,8 +100,8 @@ class HgLoader:
             with served(context, server(target.path, context.scratch / "view"), ENVIRONMENT, within) as peer:
                 yield peer
         elif target.scheme == "ssh":
-            own = context.network.from_cli
-            command, environment = ssh_command(target, self._config.ssh_config, own)
+            keys = SshKeys(self._config.ssh_config, own=context.network.from_cli)
+            command, environment = server_command(target, keys), ssh_environment(keys)
             with served(context, command, environment, within) as peer:
                 yield peer
         else:

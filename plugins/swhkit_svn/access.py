@@ -25,6 +25,7 @@ from swhkit.plugin import (
     LimitExceeded,
     NotFound,
     Runner,
+    SshKeys,
     SwhkitError,
     Target,
     Unavailable,
@@ -34,7 +35,7 @@ from swhkit.plugin import (
     without_secrets,
 )
 from swhkit_svn.dump import PIECE, Damaged, Dump, NodeRecord, Properties, RevisionRecord
-from swhkit_svn.ssh import Keys, ssh_environment
+from swhkit_svn.ssh import ssh_environment
 from swhkit_svn.texts import Text, Workshop
 
 #: Subversion's and the system's numbers of errors that may be gone the next time (connections, name look-up, serf).
@@ -74,7 +75,7 @@ class Reach:
     def access(self, target: Target, *, own_keys: bool) -> Access:
         """The way to a checked target; ``own_keys``: whether ssh may use those of the user whose process this is."""
         settings = self._through_proxy() if target.scheme in ("http", "https") else self._plain
-        return Access(self._context.runner, target, settings, Keys(self._ssh_config, own=own_keys))
+        return Access(self._context.runner, target, settings, SshKeys(self._ssh_config, own=own_keys))
 
     def cause(self) -> SwhkitError | None:
         """What the proxy knows of why a program has failed."""
@@ -113,7 +114,7 @@ class Reach:
 class Access:
     """A way to the repositories of one checked target. ``settings``: a folder with Subversion's configuration."""
 
-    def __init__(self, runner: Runner, target: Target, settings: Path, keys: Keys) -> None:
+    def __init__(self, runner: Runner, target: Target, settings: Path, keys: SshKeys) -> None:
         self.target = target
         self._options = ["--non-interactive", "--no-auth-cache", "--config-dir", str(settings)]
         self._password: bytes | None = None

@@ -34,7 +34,7 @@ def package(folder: Path, name: str) -> Path:
 
 
 def test_a_package(load: Callable[..., Result], tmp_path: Path) -> None:
-    items = [
+    items: list[dict[str, Any]] = [
         {
             "time": "2020-01-01T00:00:00Z",
             "url": f"file://{package(tmp_path, f'{v}.tar.gz')}",

@@ -16,10 +16,10 @@ from git_samples import Repository, Visits
 from servers import SshServer, git_ssh, ssh_key
 from waiting import soon
 
-from swhkit.plugin import InvalidUrl, Network, Target, Unavailable
+from swhkit.plugin import InvalidUrl, Network, SshKeys, Target, Unavailable
 from swhkit_git import GitConfig, swhkit_visit_type
 from swhkit_git.remote import address_of
-from swhkit_git.ssh import Keys, ssh_environment
+from swhkit_git.ssh import ssh_environment
 
 Make = Callable[..., Repository]
 
@@ -122,17 +122,17 @@ def test_the_agent_is_for_what_was_typed_at_the_shell(
 def test_strangers_get_no_keys_of_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
     target = Network(schemes=("ssh",), private_addresses="always").check("ssh://h.invalid/x")
-    stranger = ssh_environment(target, Keys())
+    stranger = ssh_environment(target, SshKeys())
     assert "SSH_AUTH_SOCK" not in stranger
     assert options(stranger)[:2] == ["-F", "none"]
     assert {"-oIdentityFile=none", "-oIdentityAgent=none"} <= set(options(stranger))
-    person = ssh_environment(target, Keys(own=True))
+    person = ssh_environment(target, SshKeys(own=True))
     assert person["SSH_AUTH_SOCK"] == "/run/agent"
     assert not {"-F", "-oIdentityFile=none", "-oIdentityAgent=none"} & set(options(person))
-    given = ssh_environment(target, Keys(config=tmp_path / "a b; touch x"))
+    given = ssh_environment(target, SshKeys(config=tmp_path / "a b; touch x"))
     assert options(given)[:2] == ["-F", f"{tmp_path}/a b; touch x"]
     monkeypatch.setenv("SSH_AUTH_SOCK", "relative")
-    assert "SSH_AUTH_SOCK" not in ssh_environment(target, Keys(own=True))
+    assert "SSH_AUTH_SOCK" not in ssh_environment(target, SshKeys(own=True))
     # As ssh itself understands them.
     shown = subprocess.run(["ssh", *options(stranger), "-G", "h"], check=True, capture_output=True, text=True)
     settings = dict(line.split(" ", 1) for line in shown.stdout.splitlines() if " " in line)
@@ -148,7 +148,7 @@ def test_strangers_get_no_keys_of_the_operator(tmp_path: Path, monkeypatch: pyte
 def test_the_users_own_folder_is_found_though_home_is_empty(visits: Visits) -> None:
     """OpenSSH asks the password database; ``ssh -G`` says which files it would read."""
     target = visits.network.check("ssh://h.invalid/x")
-    argv = ["ssh", *options(ssh_environment(target, Keys(own=True))), "-G", "h"]
+    argv = ["ssh", *options(ssh_environment(target, SshKeys(own=True))), "-G", "h"]
     context = visits.context("ssh://h.invalid/x")
     shown = context.runner.run(argv).stdout.decode()
     assert f"{pwd.getpwuid(os.getuid()).pw_dir}/.ssh/known_hosts" in shown
@@ -165,7 +165,7 @@ def test_connections_go_to_the_address_that_was_checked(
     )  # fmt: skip
     known = ssh.folder / "known_hosts"
     known.write_text(known.read_text().replace("127.0.0.1", "checked.invalid"))
-    address = address_of(target, Keys(config=ssh.config))
+    address = address_of(target, SshKeys(config=ssh.config))
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **address.environment}
     argv = ["git", "ls-remote", address.text]
     listed = subprocess.run(argv, env=environment, check=True, capture_output=True, text=True)

@@ -14,9 +14,9 @@ from hg_samples import Loads, Repository, Writer, loads
 from hg_servers import hg_http
 from servers import SshServer, free_port, git_ssh, http_server
 
-from swhkit.plugin import Network, Target
+from swhkit.plugin import Network, SshKeys, Target
 from swhkit_hg import HgConfig
-from swhkit_hg.ssh import ssh_command
+from swhkit_hg.ssh import server_command
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_no_connection_is_no_end_of_an_origin(visits: Loads, ssh: SshServer, tmp
 def test_nothing_in_a_url_becomes_an_option_or_a_command() -> None:
     def command(**fields: object) -> list[str]:
         target = Target(scheme="ssh", host="example.org", **fields)  # type: ignore[arg-type]  # as given
-        return ssh_command(target, None, own=False)[0]
+        return server_command(target, SshKeys())
 
     argv = command(url="ssh://me@example.org//srv/a;touch%20x", addresses=("192.0.2.1",), port=2222)
     assert argv[-3:-1] == ["--", "me@example.org"]

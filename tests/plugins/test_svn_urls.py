@@ -12,11 +12,12 @@ from archives import shell
 from svn_servers import SvnRepository, folder
 
 from swhkit.net import Network, Target
+from swhkit.plugin import SshKeys
 from swhkit.process import Runner
 from swhkit_git import swhkit_visit_type as git_visit_type
 from swhkit_svn import swhkit_visit_type
 from swhkit_svn.access import Access
-from swhkit_svn.ssh import Keys, ssh_environment
+from swhkit_svn.ssh import ssh_environment
 
 OURS = (
     "svn://svn.example.org/repo", "svn+ssh://host/repo", "svn://host", "https://svn.example.org/repos/asf",
@@ -55,7 +56,7 @@ def test_what_is_here(tmp_path: Path) -> None:
 
 
 def access(tmp_path: Path, target: Target) -> Access:
-    return Access(Runner(tmp_path), target, tmp_path, Keys())
+    return Access(Runner(tmp_path), target, tmp_path, SshKeys())
 
 
 def test_the_checked_address_is_connected(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_the_checked_address_is_connected(tmp_path: Path) -> None:
         addresses=("192.0.2.7",),
     )
     assert access(tmp_path, target).url == "svn+ssh://u@h.example/r"
-    words = ssh_environment(target, Keys())["SVN_SSH"]
+    words = ssh_environment(target, SshKeys())["SVN_SSH"]
     for word in (
         "-oHostName=192.0.2.7",
         "-oHostKeyAlias=[h.example]:99",
@@ -96,7 +97,7 @@ def test_ssh_is_told_words(tmp_path: Path) -> None:
     program.chmod(0o755)
     target = Network(schemes=("svn+ssh",), private_addresses="always").check("svn+ssh://h.invalid/x")
     odd = tmp_path / "a b; touch 'x\\\""
-    environment = ssh_environment(target, Keys(config=odd))
+    environment = ssh_environment(target, SshKeys(config=odd))
     path = f"{program.parent}:{os.environ['PATH']}"
     subprocess.run(
         ["svn", "info", "--non-interactive", target.url],

@@ -9,12 +9,13 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tarball_samples import Loads, loads, root_of, sha256, tar, unpacked_by_tar, web
+from tarball_samples import Loads, Members, loads, root_of, sha256, tar, unpacked_by_tar, web
 from upkeep import sql
 
 from swhkit.check import check
@@ -23,7 +24,7 @@ from swhkit.plugin import Kind, Limits, Network, ObjectId, hash_content
 from swhkit.swhid import parse_core
 from swhkit_tarball import TarballConfig, swhkit_loaders, swhkit_visit_type
 
-TREE = {
+TREE: Members = {
     "p-1/f": b"one\n",
     "p-1/run": ({"mode": 0o755}, b"#!/bin/sh\n"),
     "p-1/link": ({"type": b"2", "linkname": "f"}, b""),
@@ -432,7 +433,7 @@ def test_every_setting_is_explained() -> None:
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "ü", "A", "a.b", "a-b"]), min_size=1, max_size=4).map(
     "/".join
 )
-NODES = st.one_of(
+NODES: st.SearchStrategy[bytes | tuple[dict[str, Any], bytes]] = st.one_of(
     st.binary(max_size=40),
     st.binary(max_size=5).map(lambda data: ({"mode": 0o755}, data)),
     st.sampled_from(["a", "../b", "nowhere"]).map(lambda to: ({"type": b"2", "linkname": to}, b"")),
@@ -440,7 +441,7 @@ NODES = st.one_of(
 )
 
 
-def fitting(members: dict[str, object]) -> bool:
+def fitting(members: Members) -> bool:
     """Whether every member's parents are folders, or are not named."""
     return not any(
         members.get("/".join(name.split("/")[:depth])) not in (None, ({"type": b"5", "mode": 0o755}, b""))
