@@ -103,6 +103,12 @@ class Facts:
         )
         return done.rowcount
 
+    def number_file(self, place: bytes, name: bytes) -> int:
+        """Note a file and number it at once. Returns its id."""
+        return int(
+            self._db.execute("INSERT INTO file (place, name) VALUES (?, ?)", (place, name)).lastrowid or 0
+        )
+
     def count_files(self) -> int:
         """How many files are numbered."""
         return int(self._db.execute("SELECT count(*) FROM file").fetchone()[0])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from swhkit.plugin import (
     InvalidUrl,
     Load,
-    NotFound,
     Outcome,
     Target,
     VisitContext,
@@ -19,7 +18,9 @@ from swhkit_cvs import CvsConfig
 from swhkit_cvs.facts import Facts
 from swhkit_cvs.folder import Folder
 from swhkit_cvs.module import Module
+from swhkit_cvs.pserver import Pserver
 from swhkit_cvs.revisions import revisions
+from swhkit_cvs.rsync import fetched
 
 
 def make(config: CvsConfig) -> CvsLoader:
@@ -36,22 +37,21 @@ class CvsLoader:
     def load(self, context: VisitContext) -> Load:
         """Contents, directories, one revision a changeset, the snapshot. See ``Loader.load``."""
         target = context.network.check(context.url)
-        source = self._source(context, target)
-        with closing(Facts(context.scratch / "facts.sqlite")) as facts:
+        with ExitStack() as stack:
+            source = self._source(context, target, stack)
+            facts = stack.enter_context(closing(Facts(context.scratch / "facts.sqlite")))
             left_out = source.note(facts)
-            files = facts.count_files()
-            if not files:
-                raise NotFound(f"{without_secrets(context.url)}: there are no RCS files (,v) in this module")
             changesets = facts.group()
-            yield from source.contents(facts, files)
+            yield from source.contents(facts, facts.count_files())
             yield from revisions(context, facts, changesets)
         return Outcome(VisitStatus.PARTIAL, reason=left_out.reason) if left_out.count else None
 
-    def _source(self, context: VisitContext, target: Target) -> Folder:
+    def _source(self, context: VisitContext, target: Target, stack: ExitStack) -> Folder | Pserver:
+        url = without_secrets(target.url)
+        if target.scheme == "pserver":
+            return Pserver(context, target, self._config, stack)
+        if target.scheme == "rsync":
+            return Folder(context, fetched(context, target, self._config))
         if target.path is None:
-            raise InvalidUrl(
-                f"{without_secrets(context.url)}: CVS modules are loaded from file, rsync and pserver URLs"
-            )
-        if not target.path.is_dir():
-            raise NotFound(f"{context.url}: there is no such folder")
-        return Folder(context, Module(target.path, os.fsencode(target.path), context.url))
+            raise InvalidUrl(f"{url}: CVS modules are loaded from file, rsync and pserver URLs")
+        return Folder(context, Module(target.path, os.fsencode(target.path), url))
