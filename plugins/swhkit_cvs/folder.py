@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from swhkit.plugin import Content, LimitExceeded, VisitContext
+from swhkit.plugin import Content, LimitExceeded, NotFound, VisitContext
 from swhkit_cvs.facts import Committed, Facts, FileRow
 from swhkit_cvs.keywords import Keywords, Shown
 from swhkit_cvs.lineage import DEAD, history, is_vendors, texts_of
@@ -32,9 +32,14 @@ class Folder:
         self._context, self._module = context, module
 
     def note(self, facts: Facts) -> LeftOut:
-        """Put all files and their revisions into ``facts``. Raises ``Damaged``, ``Unavailable``, ``LimitExceeded``."""
-        left_out = self._module.note_files(facts)
+        """Put all files and their revisions into ``facts``. Raises ``NotFound``, ``Damaged``,
+        ``Unavailable``, ``LimitExceeded``.
+        """
+        self._module.note_files(facts)
+        left_out = self._module.left_out
         count = facts.number_files()
+        if not count and not left_out.count:
+            raise NotFound(f"{self._module.url}: there are no RCS files (,v) in this module")
         for done, file in enumerate(facts.files()):
             self._context.progress("reading histories", done, count)
             with self._open(file) as rcs:

@@ -53,15 +53,19 @@ class LeftOut:
 
 
 class Module(msgspec.Struct, frozen=True):
-    """A folder of RCS files. ``shown`` is the path that ``$Header$`` shows for it; ``url`` is for errors."""
+    """A folder of RCS files. ``shown`` is the path that ``$Header$`` shows for it; ``url`` is for errors.
+
+    ``left_out``: what is known to be left out already.
+    """
 
     folder: Path
     shown: bytes
     url: str
+    left_out: LeftOut = msgspec.field(default_factory=LeftOut)
 
-    def note_files(self, facts: Facts) -> LeftOut:
+    def note_files(self, facts: Facts) -> None:
         """Put all files of the module into ``facts``. Raises ``LimitExceeded``, ``Unavailable``."""
-        left_out = LeftOut()
+        left_out = self.left_out
         waiting, count = [b""], 0
         while waiting:
             folder = waiting.pop()
@@ -78,7 +82,6 @@ class Module(msgspec.Struct, frozen=True):
                     raise LimitExceeded(
                         f"{self.url}: more than {count - 1} files and folders: too many for one module"
                     )
-        return left_out
 
     @contextmanager
     def read(self, place: bytes, scratch: Path) -> Iterator[Data]:
@@ -105,7 +108,7 @@ class Module(msgspec.Struct, frozen=True):
 
     def keywords(self) -> Keywords:
         """Those that ``CVSROOT/config`` of the module's root has, or would have by default."""
-        for root in self.folder.parents:
+        for root in (self.folder, *self.folder.parents):
             if (root / "CVSROOT").is_dir():
                 return Keywords.configured(_start_of(root / "CVSROOT" / "config"))
         return Keywords()
