@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from swhkit.plugin import (
     InvalidUrl,
     Load,
+    NotFound,
     Outcome,
     Target,
     VisitContext,
@@ -54,4 +55,6 @@ class CvsLoader:
             return Folder(context, fetched(context, target, self._config))
         if target.path is None:
             raise InvalidUrl(f"{url}: CVS modules are loaded from file, rsync and pserver URLs")
+        if not target.path.is_dir():
+            raise NotFound(f"{url}: there is no such folder")
         return Folder(context, Module(target.path, os.fsencode(target.path), url))
