@@ -80,13 +80,15 @@ def texts_of(rcs: RcsFile, wanted: Collection[bytes], texts: Texts) -> Iterator[
 
 def _way(rcs: RcsFile, left: Collection[bytes]) -> Iterator[tuple[Delta, Span]]:
     """The revisions to go through as long as any are ``left``, with their texts or deltas."""
-    number, seen = rcs.head, 0
-    while number and left and seen <= len(rcs.deltas):
+    number, seen = rcs.head, set[bytes]()
+    while number and left:
         delta = rcs.deltas.get(number)
         if delta is None or delta.text is None:
-            raise Damaged(f"revision {number.decode()} is missing")
+            raise Damaged(f"revision {number[:80].decode('ascii', 'replace')} is missing")
+        if number in seen:
+            raise Damaged(f"revision {number.decode()} comes after itself")
+        seen.add(number)
         yield delta, delta.text
-        seen += 1
         number = delta.next
         if not is_vendors(delta.number) and all(map(is_vendors, left)):
             branch = next(filter(is_vendors, delta.branches), None)

@@ -75,9 +75,9 @@ def parse(data: Data) -> RcsFile:
     head, expand, word = _admin(reader)
     deltas: dict[bytes, Delta] = {}
     while word != b"desc":
-        delta, word = _delta(reader, word)
         if len(deltas) >= MOST_REVISIONS:
             raise LimitExceeded(f"more than {MOST_REVISIONS} revisions in one file")
+        delta, word = _delta(reader, word)
         deltas[delta.number] = delta
     reader.string()
     for number in reader.words_to_end():

@@ -41,9 +41,15 @@ def fetched(context: VisitContext, target: Target, config: CvsConfig) -> Module:
     Raises ``NotFound``, ``Unavailable``, ``LimitExceeded``, ``InvalidUrl``, ``MissingProgram``.
     """
     url = without_secrets(target.url)
-    path = os.fsdecode(unquote_to_bytes(urlsplit(target.url).path)).strip("/")
+    parts = urlsplit(target.url)
+    path = os.fsdecode(unquote_to_bytes(parts.path)).strip("/")
     names = path.split("/")
-    if not names[0] or not {"", ".", ".."}.isdisjoint(names) or any(sign in path for sign in "*?[\\"):
+    if (
+        not names[0]
+        or not {"", ".", ".."}.isdisjoint(names)
+        or any(sign in path for sign in "*?[\\")
+        or parts.query
+    ):
         raise InvalidUrl(f"{url}: write rsync://HOST/PATH/OF/MODULE, with none of *, ?, [ and .. in it")
     fetch = _Fetch(context, target, config, url)
     folder = context.scratch / "rsync"

@@ -88,7 +88,9 @@ class Step(msgspec.Struct):
     def said(self) -> tuple[bytes, bytes, int]:
         """Author, message, and seconds after 2001-01-01 10:00:00."""
         revision = self.revision
-        assert revision.author and revision.date and revision.message is not None
+        assert revision.author
+        assert revision.date
+        assert revision.message is not None
         return revision.author.fullname, revision.message, revision.date.seconds - 978343200
 
 
@@ -231,6 +233,9 @@ def spoken(*answers: bytes) -> Iterator[str]:
                     for answer in answers:
                         connection.recv(1 << 16)
                         connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1 << 16):
+                        pass  # to close with something unread would take back what was said
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)

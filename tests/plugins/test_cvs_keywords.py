@@ -23,7 +23,10 @@ ODD = (
     b"$Id$$Date$ $Id: unterminated\n$$Id$ $Id $ $id$ $Idx$ $Id:$ $Id::$ $I$d$ $Rev$ $Author: $Id$ $Date\n$Id: x\r\n"
     b"$\r\n$Foo$Date$ $Name:  $Id$ $Name:  $Name$ @@ \0 \xff$Id$ $Date$ $Revision: $State$\nend $Id$"
 )
-LOG = b"/*\n * $Log$\n * rest\n */\n# $Log: foo $ trailing\n\t$Log$\n// $Log$ $Id$ x\n$Id$ // $Log$ y\n$Log$Date$ $Id$\n$Log$"
+LOG = (
+    b"/*\n * $Log$\n * rest\n */\n# $Log: foo $ trailing\n\t$Log$\n// $Log$ $Id$ x\n$Id$ // $Log$ y\n"
+    b"$Log$Date$ $Id$\n$Log$"
+)
 
 
 @pytest.fixture
@@ -78,7 +81,7 @@ def test_paths_are_those_of_rcs_files(cvs: Visits, tmp_path: Path) -> None:
         (b"KeywordExpand=e" + b",".join(k.encode() for k in KEYWORDS) + b",Log\n", set()),
     ],
 )
-def test_the_repository_says_what_is_a_keyword(
+def test_the_repository_says_whplaceis_a_keyword(
     config: bytes, expanded: set[bytes], cvs: Visits, tmp_path: Path
 ) -> None:
     text = b"$MyOwn$ $Other$ $Date$ $Id$ $Author: x $\n"
@@ -139,8 +142,8 @@ def test_random_histories(cvs: Visits, tmp_path: Path) -> None:
         text: list[bytes] = []
         for _ in range(12):
             for _ in range(random.randrange(6)):
-                at_ = random.randrange(len(text) + 1)
-                text[at_ : at_ + random.randrange(3)] = random.choices(
+                place = random.randrange(len(text) + 1)
+                text[place : place + random.randrange(3)] = random.choices(
                     lines, k=random.randrange(90 if name == 0 else 4)
                 )
             text = [line if line.endswith(b"\n") else line + b"\n" for line in text]
@@ -163,7 +166,7 @@ def test_random_histories(cvs: Visits, tmp_path: Path) -> None:
             assert text == checked_out(root, name, f"1.{number}"), (name, number)
 
 
-def test_a_repository_that_the_program_has_made(cvs: Visits, tmp_path: Path) -> None:
+def test_a_repository_thplacethe_program_has_made(cvs: Visits, tmp_path: Path) -> None:
     """Imports, commits, removals, files that come back, binary ones: at its end the tree is that of a checkout."""
     root, work = tmp_path / "cvs", tmp_path / "work"
     work.mkdir()
