@@ -30,7 +30,7 @@ _OPTIONS = (
     "--include=/CVSROOT/config", "--include=*/", "--include=*,v", "--exclude=*",
 )  # fmt: skip
 #: What rsync says where something is not there; its codes (rsync(1), "EXIT VALUES"): 5 is the start, 23 some files.
-_MISSING = {5: ("Unknown module",), 23: ("No such file or directory (2)",)}
+_MISSING = {5: "Unknown module", 23: "No such file or directory (2)"}
 #: The name is as it is on the other side.
 _SKIPPED = re.compile(rb'^skipping non-regular file "(.*)"$', re.MULTILINE)
 
@@ -72,7 +72,7 @@ class _Fetch:
 
     def __init__(self, context: VisitContext, target: Target, config: CvsConfig, url: str) -> None:
         self._context, self._target, self._url = context, target, url
-        self._left, self._wait = config.max_transfer, config.answer_time
+        self._most, self._wait = config.max_transfer, config.answer_time
 
     def run(self, options: list[str], path: str, folder: Path) -> bytes:
         """Bring ``path`` into ``folder``. Returns what rsync has to say."""
@@ -82,7 +82,7 @@ class _Fetch:
         argv = ["rsync", *options, f"--timeout={max(1, int(self._wait))}", "--", source, f"{folder}/"]
         self._context.progress("fetching")
         deadline = self._context.runner.deadline
-        with egress(self._context.network, self._target, limit=self._left, deadline=deadline) as proxy:
+        with egress(self._context.network, self._target, limit=self._most, deadline=deadline) as proxy:
             environment = {"RSYNC_PROXY": proxy.url.removeprefix("http://")}
             if parts.password:
                 environment["RSYNC_PASSWORD"] = unquote(parts.password)
@@ -92,17 +92,13 @@ class _Fetch:
                 raise proxy.cause() or self._error(error) from error
 
     def _error(self, error: ChildFailed) -> NotFound | Unavailable:
-        said = [line for line in error.stderr.splitlines() if line.strip()]
-        first = said[0][:300] if said else f"code {error.code}"
         if isinstance(error, ChildTimeout):
             return Unavailable(f"{self._url}: rsync was not ready in time")
-        about = [line for line in said if "rsync error:" not in line]
-        missing = _MISSING.get(error.code, ())
-        if (
-            about
-            and missing
-            and all(any(word in line for word in missing) for line in about[:1])
-            and len(about) <= 2
-        ):
+        said = [line for line in error.stderr.splitlines() if line.strip()]
+        first, about = (
+            said[0][:300] if said else f"code {error.code}",
+            said[:-1],
+        )  # its last line is about itself
+        if len(about) <= 1 and _MISSING.get(error.code, "\n") in first:
             return NotFound(f"{self._url}: it is not there: {first}")
         return Unavailable(f"{self._url}: rsync could not bring all of it: {first}")

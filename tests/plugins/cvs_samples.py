@@ -125,7 +125,7 @@ class Visits:
             next = list(revision.parents)
         return steps[::-1]
 
-    def load(self, origin: Path | str, **options: object) -> list[Step]:
+    def load(self, origin: Path | str) -> list[Step]:
         """Visit, which has to come to a full end, and return the history."""
         report = self.run(origin)
         assert report.status == "full", report
@@ -186,10 +186,10 @@ def pserver(root: Path, password: str = "") -> Iterator[str]:
     (root / "CVSROOT" / "passwd").write_text(f"anonymous:{crypted}:{user}\n")
     (root / "CVSROOT" / "history").touch()
     subprocess.run(["chmod", "-R", "a+rwX", root], check=True)
-    argv = ["cvs", "-f", f"--allow-root={root}", "pserver"]
+    server = ["cvs", "-f", f"--allow-root={root}", "pserver"]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         children: list[subprocess.Popen[bytes]] = []
-        thread = threading.Thread(target=_answer, args=(listener, argv, children), daemon=True)
+        thread = threading.Thread(target=_answer, args=(listener, server, children), daemon=True)
         thread.start()
         try:
             yield f"pserver://anonymous@127.0.0.1:{listener.getsockname()[1]}"
@@ -210,8 +210,8 @@ def _answer(listener: socket.socket, argv: list[str], children: list[subprocess.
                 children.append(
                     subprocess.Popen(
                         argv,
-                        stdin=connection,
-                        stdout=connection,
+                        stdin=connection.fileno(),
+                        stdout=connection.fileno(),
                         stderr=subprocess.DEVNULL,
                         env=_environment(),
                     )

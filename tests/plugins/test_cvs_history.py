@@ -20,9 +20,9 @@ def cvs(tmp_path: Path) -> Iterator[Visits]:
         yield visits
 
 
-def committed(seconds: int, log: bytes = b"log\n", **facts: str) -> bytes:
+def committed(seconds: int, log: bytes = b"log\n", author: str = "ann", commitid: str = "") -> bytes:
     """A file of one revision whose text is its date."""
-    return rcs(Rev(date=at(seconds), log=log, text=b"%d\n" % seconds, **facts))
+    return rcs(Rev(date=at(seconds), log=log, text=b"%d\n" % seconds, author=author, commitid=commitid))
 
 
 def test_what_was_committed_within_300_seconds_of_each_other_is_one_revision(

@@ -174,8 +174,8 @@ print(report.status, report.new["content"], most[0])
 
 
 def test_memory_is_bounded_whatever_the_size_of_a_file(tmp_path: Path) -> None:
-    """A file of 96 MiB, one short line after the other and half of it @, with two large revisions."""
-    text = b"@\n" * (24 << 20) + b"$Id$\n"
+    """A file of 48 MiB, one short line after the other and half of it @, with two large revisions."""
+    text = b"@\n" * (16 << 20) + b"$Id$\n"
     older = Rev(number="1.1", log=b"one\n", text=b"d7 1\nd900001 3\na900003 1\nx\n")
     data = rcs(Rev(number="1.2", date=at(1000), log=b"two\n", text=text, next="1.1"), older)
     module = write(tmp_path / "cvs", {"f,v": data})

@@ -123,6 +123,10 @@ def delta(new: list[bytes], old: list[bytes]) -> bytes:
     return b"".join(out)
 
 
+#: Revisions of each random file.
+_COUNT = 9
+
+
 def test_random_histories(cvs: Visits, tmp_path: Path) -> None:
     """Lines without newline, empty texts, many edits at once, and lines of keywords."""
     random.seed(11)
@@ -137,10 +141,10 @@ def test_random_histories(cvs: Visits, tmp_path: Path) -> None:
         b"x" * 300 + b"\n",
     ]
     files = {}
-    for name in range(12):
+    for name in range(8):
         texts = []
         text: list[bytes] = []
-        for _ in range(12):
+        for _ in range(_COUNT):
             for _ in range(random.randrange(6)):
                 place = random.randrange(len(text) + 1)
                 text[place : place + random.randrange(3)] = random.choices(
@@ -153,20 +157,20 @@ def test_random_histories(cvs: Visits, tmp_path: Path) -> None:
         revisions = [
             Rev(
                 number=f"1.{n}", date=at(n * 1000), log=b"%d\n" % n, next=f"1.{n - 1}" if n > 1 else "",
-                text=b"".join(new) if n == 12 else delta(texts[n], new),
+                text=b"".join(new) if n == _COUNT else delta(texts[n], new),
             )
             for n, new in reversed(list(enumerate(texts, 1)))
         ]  # fmt: skip
         files[f"f{name},v"] = rcs(*revisions)
     root = tmp_path / "cvs"
     steps = cvs.load(write(root, files))
-    assert len(steps) == 12
+    assert len(steps) == _COUNT
     for number, step in enumerate(steps, 1):
-        for name, text in step.tree.items():
-            assert text == checked_out(root, name, f"1.{number}"), (name, number)
+        for path, held in step.tree.items():
+            assert held == checked_out(root, path, f"1.{number}"), (path, number)
 
 
-def test_a_repository_thplacethe_program_has_made(cvs: Visits, tmp_path: Path) -> None:
+def test_a_repository_that_the_program_has_made(cvs: Visits, tmp_path: Path) -> None:
     """Imports, commits, removals, files that come back, binary ones: at its end the tree is that of a checkout."""
     root, work = tmp_path / "cvs", tmp_path / "work"
     work.mkdir()
@@ -184,7 +188,7 @@ def test_a_repository_thplacethe_program_has_made(cvs: Visits, tmp_path: Path) -
     run("checkout", "mod", cwd=tmp_path)
     mod = tmp_path / "mod"
     random.seed(5)
-    for number in range(12):
+    for number in range(6):
         (mod / "a").write_text(f"$Id$\nfirst\n{number}\n")
         new = mod / "sub" / f"f{number % 3}"
         if new.exists():
@@ -205,5 +209,5 @@ def test_a_repository_thplacethe_program_has_made(cvs: Visits, tmp_path: Path) -
     assert {name: data for name, data in steps[-1].tree.items() if not name.endswith("/")} == there
     assert [step.said[1] for step in steps] == [
         b"imported\n",
-        *(b"change %d\n" % number for number in range(12)),
+        *(b"change %d\n" % number for number in range(6)),
     ]
