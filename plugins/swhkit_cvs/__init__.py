@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Provider, Size, hookimpl
+from swhkit.plugin import Duration, Provider, Size, hookimpl
 
 #: How many entries of a folder are looked at to see RCS files in it.
 _LOOKED_AT = 1000
@@ -26,8 +26,7 @@ class CvsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Size, msgspec.Meta(description="A visit fails when rsync or pserver would bring more than this.")
     ] = 16 << 30
     answer_time: Annotated[
-        float,
-        msgspec.Meta(description="Seconds within which a pserver must go on with its answer.", gt=0),
+        Duration, msgspec.Meta(description="A server has to go on with its answer within this time.")
     ] = 300.0
 
 
