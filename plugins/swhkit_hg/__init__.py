@@ -15,7 +15,7 @@ import msgspec
 from swhkit.plugin import Provider, hookimpl
 
 #: Hosts that have Mercurial repositories, and nothing else.
-HOSTS = frozenset({"foss.heptapod.net", "hg.mozilla.org", "heptapod.host", "hg.sr.ht", "mercurial-scm.org"})
+HOSTS = frozenset({"foss.heptapod.net", "hg.mozilla.org", "heptapod.host", "hg.sr.ht"})
 _MAGIC = (b"HG10", b"HG20")
 
 

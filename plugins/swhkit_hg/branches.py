@@ -6,7 +6,18 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from swhkit.plugin import Branch, BranchType, Kind, ObjectId, Person, Release, Tree, VisitContext, object_id
+from swhkit.plugin import (
+    Branch,
+    BranchType,
+    Kind,
+    LimitExceeded,
+    ObjectId,
+    Person,
+    Release,
+    Tree,
+    VisitContext,
+    object_id,
+)
 from swhkit_hg.errors import Broken
 from swhkit_hg.history import CLOSED, LOST, History
 from swhkit_hg.manifests import directory_of
@@ -15,6 +26,8 @@ from swhkit_hg.tables import NULL
 
 _TIP, _HEADS, _CLOSED = b"branch-tip/%s", b"branch-heads/%s/%d", b"branch-closed-heads/%s/%d"
 _BOOKMARK, _TAG = b"bookmarks/%s", b"tags/%s"
+#: More tags (a kilobyte of memory each, at worst) are not believed.
+MOST_TAGS = 200_000
 _WORKING = b"\xff" * 20
 _HEX = re.compile(rb"[0-9a-fA-F]{40}")
 
@@ -122,23 +135,28 @@ def _tag_files(context: VisitContext, history: History) -> Iterator[bytes]:
 class Tagged:
     """What a tag stands for, and what it stood for before: each node once, and how many lines said so."""
 
+    __slots__ = ("lines", "node", "past")
+
     def __init__(self, node: bytes) -> None:
-        self.node, self.past, self.lines = node, set[bytes](), 0
+        self.node, self.lines = node, 0
+        self.past: set[bytes] | None = None  # most tags have none, and there may be many tags
 
     def moved(self, node: bytes) -> None:
         """A later line of the same file says otherwise (or the same)."""
+        self.past = self.past or set()
         self.past.add(self.node)
         self.lines += 1
         self.node = node
 
     def after(self, other: Tagged) -> Tagged:
         """What counts when the file of an earlier head says ``other``: this, unless the other supersedes it."""
-        behind = other.node != self.node and self.node in other.past
-        if behind and (other.node not in self.past or other.lines > self.lines):
+        past, others = self.past or set(), other.past or set()
+        behind = other.node != self.node and self.node in others
+        if behind and (other.node not in past or other.lines > self.lines):
             self.node = other.node
-        new = other.past - self.past
+        new = others - past
         self.lines += len(new)
-        self.past |= new
+        self.past = past | new or None
         return self
 
 
@@ -148,6 +166,7 @@ def _tags(texts: Iterable[bytes]) -> dict[bytes, Tagged]:
     for text in texts:
         for name, tagged in _tags_of(text).items():
             found[name] = tagged.after(found[name]) if name in found else tagged
+        _require_few(found)
     return found
 
 
@@ -164,4 +183,10 @@ def _tags_of(text: bytes) -> dict[bytes, Tagged]:
             found[name].moved(node)
         else:
             found[name] = Tagged(node)
+            _require_few(found)
     return found
+
+
+def _require_few(found: Mapping[bytes, Tagged]) -> None:
+    if len(found) > MOST_TAGS:
+        raise LimitExceeded(f"the repository has more than {MOST_TAGS} tags, which are more than are read")

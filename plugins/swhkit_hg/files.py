@@ -7,21 +7,21 @@ Which content a file node is goes into a table on disk, for the manifests that n
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from swhkit.plugin import Bytes, Chunks, Content, Kind, ObjectId, VisitContext
+from swhkit.plugin import Bytes, Chunks, Content, Kind, ObjectId, SwhkitError, VisitContext
 from swhkit_hg.changegroup import CENSORED, ELLIPSIS, EXTERNAL, Changegroup, Delta
 from swhkit_hg.errors import Broken, Unsupported
 from swhkit_hg.history import HELD, History
 from swhkit_hg.tables import NULL, NodeMap
-from swhkit_hg.texts import Recent, Text, hunks, node_of, patched, sliced, text_at
+from swhkit_hg.texts import Recent, Text, hunks, node_of, patched, sliced, text_at, text_of
 
 _ROOM = 48 << 20
 #: What is before and after a file's metadata; how a revision that was taken away begins.
 _MARK, _TOMBSTONE = b"\1\n", b"\1\ncensored:"
-#: Texts from this size on are not asked of the archive again: they are kept for the time of their file's history.
-_KEEP = 4 << 20
 
 
 class Files:
@@ -34,9 +34,7 @@ class Files:
         self._heads = NodeMap(self._scratch / "metadata.map", 16)
         self._metadata = (self._scratch / "metadata").open("w+b")
         self._recent = Recent(_ROOM)
-        self._kept: dict[bytes, tuple[Path, int]] = {}
-        most = context.limits.max_content_size
-        self._keep = _KEEP if most is None else min(_KEEP, most)
+        self._kept = Kept(self._scratch, context.limits.max_pack_size)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -90,12 +88,9 @@ class Files:
 
     def _remember(self, node: bytes, text: Text, start: int) -> None:
         self._recent.put(node, text)
-        if len(text) > self._keep:
-            path = self._scratch / f"text-{len(self._kept)}"
-            with path.open("wb") as file:
-                for piece in sliced(text, 0, len(text)):
-                    file.write(piece)
-            self._kept[node] = path, len(text)
+        most = self._context.limits.max_content_size
+        if most is not None and len(text) - start > most:  # it will be skipped, and cannot be read again
+            self._kept.put(node, text)
         elif start:
             place = self._metadata.tell()
             self._metadata.write(text[:start])
@@ -103,8 +98,6 @@ class Files:
 
     def _forget(self) -> None:
         self._recent.clear()
-        for path, _ in self._kept.values():
-            path.unlink()
         self._kept.clear()
 
     def _base(self, node: bytes) -> Text:
@@ -118,16 +111,17 @@ class Files:
 
     def _again(self, node: bytes) -> Text:
         """A text that was forgotten, of what is on disk or was yielded."""
-        if node in self._kept:
-            path, length = self._kept[node]
-            with path.open("rb") as file:
-                return text_at(file, length, self._scratch)
+        text = self._kept.get(node)
+        if text is not None:
+            return text
         digest = self._digests.get(node)
-        id = None if digest is None else ObjectId(Kind.CONTENT, digest)
-        body = None if id is None else self._context.read([id]).get(id)
-        if body is None:
+        if digest is None:
             raise Broken(f"it builds upon the revision {node.hex()} of a file, which it does not have")
-        return self._metadata_of(node) + body
+        body = self._context.stream(ObjectId(Kind.CONTENT, digest))
+        try:
+            return text_of(chain([self._metadata_of(node)], body), self._scratch)
+        except SwhkitError as error:
+            raise Broken(f"the revision {node.hex()} of a file cannot be read again: {error}") from error
 
     def _metadata_of(self, node: bytes) -> bytes:
         found = self._heads.get(node)
@@ -137,6 +131,45 @@ class Files:
         head = self._metadata.read(int.from_bytes(found[8:], "big"))
         self._metadata.seek(0, 2)
         return head
+
+
+class Kept:
+    """Texts of one file's history in files of their own, up to ``room`` bytes of them: the oldest go first."""
+
+    def __init__(self, scratch: Path, room: int) -> None:
+        self._scratch, self._room = scratch, room
+        self._used = self._made = 0
+        self._files: OrderedDict[bytes, tuple[Path, int]] = OrderedDict()
+
+    def put(self, node: bytes, text: Text) -> None:
+        """Keep a text."""
+        path = self._scratch / f"text-{self._made}"
+        with path.open("wb") as file:
+            for piece in sliced(text, 0, len(text)):
+                file.write(piece)
+        self._files[node] = path, len(text)
+        self._made += 1
+        self._used += len(text)
+        while self._used > self._room and len(self._files) > 1:
+            self._drop()
+
+    def get(self, node: bytes) -> Text | None:
+        """A text that is still kept."""
+        found = self._files.get(node)
+        if found is None:
+            return None
+        with found[0].open("rb") as file:
+            return text_at(file, found[1], self._scratch)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        while self._files:
+            self._drop()
+
+    def _drop(self) -> None:
+        _, (path, length) = self._files.popitem(last=False)
+        path.unlink()
+        self._used -= length
 
 
 def _start(text: Text) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from swhkit.plugin import LimitExceeded
 from swhkit_hg.changegroup import ELLIPSIS, Delta
 from swhkit_hg.changeset import Changeset, parse
 from swhkit_hg.errors import Broken, Unsupported
@@ -19,6 +20,8 @@ from swhkit_hg.texts import Recent, Text, hunks, node_of, patched, sliced, text_
 #: Flags of a row: it closes its branch; its revision is held already; others have it as a parent; it cannot be had.
 CLOSED, HELD, PARENT, LOST = 1, 2, 4, 8
 _ROOM = 16 << 20
+#: Bytes that the names of all branches may take in memory, and what each takes beside its letters.
+NAMES_LIMIT, _PER_NAME = 32 << 20, 100
 
 
 class Row(NamedTuple):
@@ -46,6 +49,7 @@ class History:
         self._spool = (scratch / "changesets.texts").open("w+b", buffering=1 << 20)
         self._size, self._recent = 0, Recent(_ROOM)
         self._branch_numbers: dict[bytes, int] = {}
+        self._named = 0
         self.branches: list[bytes] = []
 
     def __len__(self) -> int:
@@ -168,4 +172,7 @@ class History:
         number = self._branch_numbers.setdefault(name, len(self.branches))
         if number == len(self.branches):
             self.branches.append(name)
+            self._named += len(name) + _PER_NAME
+            if self._named > NAMES_LIMIT:
+                raise LimitExceeded(f"the names of its branches have more than {NAMES_LIMIT} bytes together")
         return number

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from swhkit_hg.errors import Broken
-from swhkit_hg.texts import Text
-
-#: Hunks of a delta: see ``swhkit_hg.texts.hunks``.
-Hunks = list[tuple[int, int, int, int]]
+from swhkit_hg.texts import Hunks, Text
 
 
 class Region(NamedTuple):

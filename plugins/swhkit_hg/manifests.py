@@ -16,9 +16,9 @@ from swhkit_hg.changegroup import ELLIPSIS, Changegroup, Delta
 from swhkit_hg.errors import Broken, Unsupported
 from swhkit_hg.files import Files
 from swhkit_hg.history import HELD, History
-from swhkit_hg.lines import Hunks, changes, regions
+from swhkit_hg.lines import changes, regions
 from swhkit_hg.tables import NULL, NodeMap, Rows
-from swhkit_hg.texts import Recent, Text, hunks, node_of, patched, sliced, text_at
+from swhkit_hg.texts import Hunks, Recent, Text, hunks, node_of, patched, sliced, text_at
 
 _ROOM = 48 << 20
 _TREES = 4

@@ -13,6 +13,7 @@ import struct
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +22,11 @@ from swhkit_hg.errors import Broken
 #: From this many bytes on a text is not held in memory.
 BIG = 8 << 20
 Text = bytes | mmap.mmap
+#: What a delta replaces in its base (from, to), and where in the delta is what it puts there (from, to).
+Hunk = tuple[int, int, int, int]
+Hunks = Iterable[Hunk]
+#: Bytes of a delta whose hunks are not held.
+_LONG = 1 << 20
 _HUNK = struct.Struct(">III")
 _PIECE = 1 << 20
 
@@ -41,10 +47,40 @@ def text_at(file: BinaryIO, length: int, scratch: Path) -> Text:
     return text_from((file.read(min(_PIECE, length - at)) for at in range(0, length, _PIECE)), scratch)
 
 
-def hunks(base: Text, delta: Text, start: int) -> list[tuple[int, int, int, int]]:
-    """The hunks of the delta that begins at ``start``: what they replace in ``base``, and where in ``delta`` is what
-    they put there. Raises ``Broken`` where they are not in order, or out of range."""
-    found, at, end, last, most = [], start, len(delta), 0, len(base)
+def text_of(pieces: Iterable[bytes], scratch: Path) -> Text:
+    """The text of these pieces, however large it turns out to be."""
+    head, size, rest = [], 0, iter(pieces)
+    for piece in rest:
+        head.append(piece)
+        size += len(piece)
+        if size > BIG:
+            return text_from(chain(head, rest), scratch)
+    return b"".join(head)
+
+
+def hunks(base: Text, delta: Text, start: int) -> Hunks:
+    """The hunks of the delta that begins at ``start``. Raises ``Broken`` where they are not in order, or out of range.
+
+    Of a long delta, which may have a hunk in every twelve bytes, they are not held but read whenever they are asked
+    for.
+    """
+    if len(delta) - start > _LONG:
+        return _Hunks(base, delta, start)
+    return list(_hunks(base, delta, start))
+
+
+class _Hunks:
+    """The hunks of a long delta."""
+
+    def __init__(self, base: Text, delta: Text, start: int) -> None:
+        self._arguments = base, delta, start
+
+    def __iter__(self) -> Iterator[Hunk]:
+        return _hunks(*self._arguments)
+
+
+def _hunks(base: Text, delta: Text, start: int) -> Iterator[Hunk]:
+    at, end, last, most = start, len(delta), 0, len(base)
     unpack = _HUNK.unpack_from
     while at < end:
         if at + 12 > end:
@@ -53,13 +89,12 @@ def hunks(base: Text, delta: Text, start: int) -> list[tuple[int, int, int, int]
         at += 12
         if not last <= first <= behind <= most or at + length > end:
             raise Broken("a delta does not fit the text it is for")
-        found.append((first, behind, at, at + length))
+        yield first, behind, at, at + length
         at += length
         last = behind
-    return found
 
 
-def patched(base: Text, delta: Text, found: list[tuple[int, int, int, int]], scratch: Path) -> Text:
+def patched(base: Text, delta: Text, found: Hunks, scratch: Path) -> Text:
     """The text that the hunks make of ``base``."""
     size = len(base) + sum((to - at) - (behind - first) for first, behind, at, to in found)
     if size > BIG:
@@ -68,13 +103,14 @@ def patched(base: Text, delta: Text, found: list[tuple[int, int, int, int]], scr
     for first, behind, at, to in found:
         if first > last:
             parts.append(base[last:first])
-        parts.append(delta[at:to])
+        if to > at:
+            parts.append(delta[at:to])
         last = behind
     parts.append(base[last:])
     return b"".join(parts)
 
 
-def _parts(base: Text, delta: Text, found: list[tuple[int, int, int, int]]) -> Iterator[bytes]:
+def _parts(base: Text, delta: Text, found: Hunks) -> Iterator[bytes]:
     last = 0
     for first, behind, at, to in found:
         yield from sliced(base, last, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import struct
 import subprocess
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -271,6 +272,7 @@ def test_large_texts_go_through_files(visits: Loads, tmp_path: Path, monkeypatch
     expected = visits.full(file)
     for module in ("texts", "changegroup"):
         monkeypatch.setattr(f"swhkit_hg.{module}.BIG", 10)
+    monkeypatch.setattr(texts, "_LONG", 5)
     with loads(tmp_path / "other") as others:
         assert others.full(file) == expected
         assert others.target.catalog.counters() == visits.target.catalog.counters()
@@ -365,3 +367,36 @@ def test_extras_and_dates_are_as_the_reference_has_them(visits: Loads, tmp_path:
     assert lines[9:] == [b"", b"\xc3\xbf", b""]
     root = visits.read(ObjectId(Kind.DIRECTORY, bytes.fromhex(lines[0][5:].decode())))
     assert root.startswith(b"100644 caf\xe9 \xff\0")
+
+
+def test_names_without_end_are_refused(
+    visits: Loads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer()
+    one = writer.commit({b"a": b"1"})
+    tags = b"".join(b"%s v%d\n" % (one.node.hex().encode(), number) for number in range(20))
+    writer.commit({b".hgtags": tags}, one, date=b"0 0 branch:" + b"x" * 200)
+    file = tmp_path / "bundle.hg"
+    file.write_bytes(writer.bundle())
+    assert len(visits.full(file).branches) == 23
+    for limit, value in (("branches.MOST_TAGS", 19), ("history.NAMES_LIMIT", 300)):
+        with monkeypatch.context() as patch, loads(tmp_path / limit) as others:
+            patch.setattr(f"swhkit_hg.{limit}", value)
+            report = others.run(file)
+            assert report.status == "failed"
+            assert "more than" in (report.error or "")
+
+
+def test_a_delta_with_a_hunk_in_every_twelve_bytes_takes_no_memory(visits: Loads, tmp_path: Path) -> None:
+    writer = Writer()
+    writer.commit({b"a": b"1"})
+    rev = writer.files[b"a"][0]
+    rev.base, rev.delta = NULL, bytes(12) * 500_000 + struct.pack(">III", 0, 0, 1) + b"1"
+    file = tmp_path / "bundle.hg"
+    file.write_bytes(writer.bundle())
+    tracemalloc.start()
+    try:
+        visits.full(file)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
