@@ -3,8 +3,8 @@
     python benchmarks/svn_load.py [--revisions 2000] [--files 10000] [--transport file|svn] [--times N]
 
 A repository is made up: a folder of many files of which single ones change, a deep tree, ``svn copy`` of it to
-branches and tags, edits on branches, properties. Claim: a first load, digests and publish included, takes at most one
-millisecond a revision beyond what Subversion's own dump takes to write the history out, on the transport.
+branches and tags, edits on branches, properties. Printed are the wall time of a first load, digests and publish included,
+what that is a revision, and its ratio to Subversion's own dump over the same transport, with nobody reading.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import random
 import resource
+import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import measure
@@ -38,7 +40,13 @@ def history(revisions: int, files: int, seed: int = 1) -> Iterator[bytes]:
     names = [f"big/f{n:05}.c" for n in range(files)]
     names += [f"d{a}/e{b}/g{c}.c" for a in range(20) for b in range(5) for c in range(10)]
     for name in names:
-        yield _node(f"trunk/{name}", "file", "add", {"svn:eol-style": "native"} if name[-3] == "7" else {}, _text(pick))
+        yield _node(
+            f"trunk/{name}",
+            "file",
+            "add",
+            {"svn:eol-style": "native"} if name[-3] == "7" else {},
+            _text(pick),
+        )
     branches = ["trunk"]
     for number in range(2, revisions + 1):
         yield _revision(number)
@@ -67,10 +75,16 @@ def _revision(number: int) -> bytes:
     date = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(1_000_000_000 + 600 * number))
     block = _properties({"svn:author": "ann", "svn:date": date, "svn:log": f"change {number}"})
     size = len(block)
-    return f"Revision-number: {number}\nProp-content-length: {size}\nContent-length: {size}\n\n".encode() + block + b"\n"
+    return (
+        f"Revision-number: {number}\nProp-content-length: {size}\nContent-length: {size}\n\n".encode()
+        + block
+        + b"\n"
+    )
 
 
-def _node(path: str, kind: str, action: str, properties: dict[str, str] | None, text: bytes | None = None) -> bytes:
+def _node(
+    path: str, kind: str, action: str, properties: dict[str, str] | None, text: bytes | None = None
+) -> bytes:
     head = f"Node-path: {path}\nNode-kind: {kind}\nNode-action: {action}\n"
     block = b"" if properties is None else _properties(properties)
     if properties is not None:
@@ -92,7 +106,7 @@ def make_repository(folder: Path, revisions: int, files: int) -> Path:
     """The repository, in ``folder``."""
     measure.run("svnadmin", "create", folder)
     loading = subprocess.Popen(
-        ["svnadmin", "load", "-q", "--bypass-prop-validation", str(folder)], stdin=subprocess.PIPE
+        ["svnadmin", "load", "-q", "--no-flush-to-disk", str(folder)], stdin=subprocess.PIPE
     )
     assert loading.stdin is not None
     for piece in history(revisions, files):
@@ -103,9 +117,32 @@ def make_repository(folder: Path, revisions: int, files: int) -> Path:
     return folder
 
 
+@contextmanager
+def offered(repository: Path, transport: str) -> Iterator[str]:
+    """The URL at which the repository is loaded, for as long as the block lasts."""
+    if transport == "file":
+        yield repository.as_uri()
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    argv = ["svnserve", "--daemon", "--foreground", "--listen-host", "127.0.0.1", "--listen-port", port]
+    server = subprocess.Popen([*argv, "--root", str(repository.parent)])
+    try:
+        time.sleep(1)
+        yield f"svn://127.0.0.1:{port}/{repository.name}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def dump_seconds(url: str, repository: Path, transport: str) -> float:
     """Seconds of Subversion's own dump over the transport."""
-    argv = ["svnadmin", "dump", "-q", str(repository)] if transport == "file" else ["svnrdump", "dump", "-q", url]
+    argv = (
+        ["svnadmin", "dump", "-q", str(repository)]
+        if transport == "file"
+        else ["svnrdump", "dump", "-q", url]
+    )
     begun = time.monotonic()
     subprocess.run(argv, stdout=subprocess.DEVNULL, check=True)
     return time.monotonic() - begun
@@ -122,7 +159,7 @@ def main() -> int:
     options = parser.parse_args()
     with measure.scratch(options.folder) as folder:
         repository = make_repository(folder / "repository", options.revisions, options.files)
-        with measure.svn_offered(repository, options.transport) as url:
+        with offered(repository, options.transport) as url:
             loads, dumps = [], []
             for number in range(options.times):
                 dumps.append(dump_seconds(url, repository, options.transport))
@@ -130,7 +167,8 @@ def main() -> int:
                 loads.append(measure.load(archive, url, "svn")["wall"])
     load, dump = statistics.median(loads), statistics.median(dumps)
     most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    print(f"load {load:.2f} s, {1000 * load / options.revisions:.2f} ms a revision; dump alone {dump:.2f} s; ratio {load / dump:.2f}")
+    each = 1000 * load / options.revisions
+    print(f"load {load:.2f} s, {each:.2f} ms a revision; dump alone {dump:.2f} s; ratio {load / dump:.2f}")
     print(f"largest resident memory of any process: {most >> 10} MiB")
     return 0
 

@@ -77,8 +77,8 @@ class Network:
 
     ``private_addresses`` and ``local_paths``: ``never``, ``always``, or ``cli``: only for what a person typed at the
     shell or wrote into the configuration (``from_cli``). ``schemes``: those that may be connected to; ``ssh``,
-    ``svn+ssh`` and ``bzr+ssh`` are allowed too with ``from_cli``. Local paths are governed by ``local_paths`` alone. Raises ``InvalidInput`` for a
-    scheme that may never be listed.
+    ``svn+ssh`` and ``bzr+ssh`` are allowed too with ``from_cli``. Local paths are governed by ``local_paths`` alone.
+    Raises ``InvalidInput`` for a scheme that may never be listed.
     """
 
     def __init__(
