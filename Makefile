@@ -33,6 +33,7 @@ lint:
 	$(VENV)/python -m mypy
 	$(VENV)/python -m mypy tools benchmarks
 	$(VENV)/python -m mypy tests
+	$(VENV)/python -m mypy examples/*/*.py
 
 clean:
 	rm -rf .venv .venv-clients .make .schemathesis .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist build

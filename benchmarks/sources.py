@@ -1,8 +1,8 @@
 """Origins of other kinds made from a git repository, so that every loader is measured on the history of real work.
 
 ``make_hg`` converts it with Mercurial's own ``convert``; ``make_svn`` writes the first-parent history of HEAD as a
-Subversion dump (trunk, and a branch copied from it every hundred revisions) and loads that; ``make_tar`` archives the
-tree of HEAD.
+Subversion dump (trunk, and a branch copied from it every hundred revisions) and loads that; ``make_wide`` makes one up;
+``make_tar`` archives the tree of HEAD.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import measure
+import svn_wide
 
 BRANCH_EVERY = 100
 
@@ -44,15 +45,29 @@ def make_tar(repository: Path, folder: Path) -> Path:
 
 def make_svn(repository: Path, folder: Path) -> Path:
     """A Subversion repository of the first-parent history of HEAD."""
-    target = folder / "svn"
+    with _loading(folder / "svn") as dump:
+        _Dump(repository, dump).write()
+    return folder / "svn"
+
+
+def make_wide(_repository: Path, folder: Path) -> Path:
+    """A Subversion repository of a made-up history of 2,000 revisions, wide and full of copies."""
+    with _loading(folder / "svn") as dump:
+        dump.writelines(svn_wide.history(2_000, 10_000))
+    return folder / "svn"
+
+
+@contextmanager
+def _loading(target: Path) -> Iterator[IO[bytes]]:
+    """Where a dump is written to become the repository ``target``."""
     measure.run("svnadmin", "create", target)
-    argv = ["svnadmin", "load", "-q", str(target)]
+    argv = ["svnadmin", "load", "-q", "--bypass-prop-validation", str(target)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, env=measure.environment()) as loading:
         assert loading.stdin is not None
-        _Dump(repository, loading.stdin).write()
+        yield loading.stdin
+        loading.stdin.close()
     if loading.returncode:
         raise SystemExit(f"svnadmin load ended with {loading.returncode}")
-    return target
 
 
 def revisions(kind: str, origin: Path) -> int:

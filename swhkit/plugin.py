@@ -60,7 +60,7 @@ from swhkit.model import (
     Visit,
     VisitStatus,
 )
-from swhkit.net import Network, Target, curl_resolve, pinned_url
+from swhkit.net import Network, Target, curl_resolve, dial, pinned_url
 from swhkit.process import Completed, Runner
 from swhkit.refnames import is_branch
 from swhkit.swhid import Kind, ObjectId
@@ -245,6 +245,7 @@ __all__ = [
     "VisitStatus",
     "WebAddress",
     "curl_resolve",
+    "dial",
     "download",
     "egress",
     "fetch",

@@ -19,7 +19,15 @@ import msgspec
 
 from swhkit import damage, manifest
 from swhkit.archive import Archive
-from swhkit.errors import Corrupt, HeldDamaged, LimitExceeded, NotFound, SwhkitError, VisitError
+from swhkit.errors import (
+    ChildTimeout,
+    Corrupt,
+    HeldDamaged,
+    LimitExceeded,
+    NotFound,
+    SwhkitError,
+    VisitError,
+)
 from swhkit.intake import Intake
 from swhkit.interrupts import INTERRUPTS, interruptible, let_go, uninterrupted
 from swhkit.lacking import to_bring
@@ -156,8 +164,12 @@ class _Run:
                     self.origin, visit.number, VisitStatus.ONGOING, datetime.datetime.now(datetime.UTC)
                 )
                 return self._load(loader, stage, visit, previous, before)
-        except NotFound as error:
-            return self._fail(stage, visit, VisitStatus.NOT_FOUND, LoadStatus.UNEVENTFUL, str(error))
+        except (NotFound, ChildTimeout) as error:
+            if _late(stage):  # children are killed then, which a loader may take for anything
+                return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, self._too_long())
+            if isinstance(error, NotFound):
+                return self._fail(stage, visit, VisitStatus.NOT_FOUND, LoadStatus.UNEVENTFUL, str(error))
+            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, str(error))
         except SwhkitError as error:
             self.relied = isinstance(error, HeldDamaged) and not self.anew
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, self._placed(str(error)))
@@ -245,15 +257,11 @@ class _Run:
                         raise
                     return Outcome(), error
                 intake.take(item)
-                if intake.snapshot is None:
-                    self._must_have_time(context)
+                if intake.snapshot is None and _late(context):  # children end by themselves then
+                    raise LimitExceeded(self._too_long())
 
-    def _must_have_time(self, context: VisitContext) -> None:
-        """Children end with the time of a visit; a loader that has none ends here."""
-        if context.runner.deadline is not None and time.monotonic() > context.runner.deadline:
-            raise LimitExceeded(
-                f"{self.origin} was not loaded within {self.limits.visit_time:.0f} s (limits.visit_time)"
-            )
+    def _too_long(self) -> str:
+        return f"{self.origin} was not loaded within {self.limits.visit_time:g} s (limits.visit_time)"
 
     def _uneventful(self, stage: Stage, visit: Visit, verdict: Verdict) -> Report:
         now = datetime.datetime.now(datetime.UTC)
@@ -379,6 +387,11 @@ class _Run:
             seconds=round(time.monotonic() - self.started, 3),
             error=error,
         )
+
+
+def _late(one: Stage | VisitContext) -> bool:
+    """Whether the time of a visit is up."""
+    return one.runner.deadline is not None and time.monotonic() >= one.runner.deadline
 
 
 _KINDS_OF_NOTHING = dict.fromkeys(

@@ -160,13 +160,13 @@ class Untidy(Sound):
 
 
 class Muddled(Sound):
-    """Catches what ends a visit, and says that there was no origin."""
+    """Catches what ends a visit, and makes an accident of it."""
 
     def load(self, context: VisitContext) -> Load:
         try:
             context.runner.run(["sleep", "0.2"])
         except Exception as error:
-            raise NotFound("it did not work") from error
+            raise ValueError("it did not work") from error
         return (yield from super().load(context))
 
 

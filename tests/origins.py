@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 #: A file that no loader may have in memory more than once or twice.
-LARGE = 120 << 20
+LARGE = 80 << 20
 _LINE = b"a line of a large file, which deltas and compression make small\n"
 
 
@@ -76,7 +76,7 @@ class WorkingCopy:
         self.write("f3.txt", b"changed late\n")
         self.commit()
 
-    def large(self, files: int = 1_000) -> None:
+    def large(self, files: int = 500) -> None:
         """A large file that changes a little, and many small ones."""
         for number in range(files):
             self.write(f"d{number % 50}/f{number}", b"%d\n" % number * 9)
@@ -85,22 +85,6 @@ class WorkingCopy:
         self.write("large", b"another first line\n" + _LINE * (LARGE // len(_LINE)))
         self.write("d1/f1", b"changed\n")
         self.commit()
-
-
-class Mercurial(WorkingCopy):
-    """``hg init``, in this very folder."""
-
-    def __init__(self, copy: Path) -> None:
-        super().__init__(copy)
-        copy.mkdir(parents=True)
-        self._hg("init")
-
-    def _commit(self, message: str, when: int) -> None:
-        self._hg("addremove", "-q")
-        self._hg("commit", "-q", "-m", message, "-d", f"{when} -7200", "-u", "A U Thor <a@example.org>")
-
-    def _hg(self, *argv: str) -> None:
-        run("hg", *argv, cwd=self.copy, HGRCPATH="", HGPLAIN="1")
 
 
 class Bazaar(WorkingCopy):

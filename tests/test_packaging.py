@@ -11,7 +11,6 @@ import email
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,13 +19,12 @@ import sysconfig
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Sequence
 from email.message import Message
 from pathlib import Path, PurePosixPath
 
 import pytest
+from building import ROOT, copy_checkout, run
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"swhkit": "swhkit", "plugins": "", "backends": ""}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENTRY_POINTS = {
@@ -48,19 +46,7 @@ def source_files(tree: Path) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what the distribution is built from, so that a build leaves no trace in the checkout."""
-
-    def left_out(folder: str, names: list[str]) -> set[str]:
-        top = Path(folder) == ROOT
-        made = {
-            name
-            for name in names
-            if top and (name.startswith(".") or name in ("run", "archive", "dist", "build"))
-        }
-        return {*made, "__pycache__"} & set(names)
-
-    target = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(ROOT, target, ignore=left_out, dirs_exist_ok=True, symlinks=True)
-    return target
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="module")
@@ -84,22 +70,6 @@ def unpacked(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -
     target = tmp_path_factory.mktemp("site")
     wheel.extractall(target)
     return target
-
-
-def run(argv: Sequence[str | Path]) -> str:
-    """Run a command away from the checkout; its standard output. A failure shows all that it said."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    done = subprocess.run(
-        argv,
-        cwd="/",
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 def isolated(site: Path, program: str) -> list[str]:
@@ -166,6 +136,7 @@ def test_the_sdist_can_be_tested_and_built_upon(built: Path) -> None:
         "CHANGELOG.md",
         "Makefile",
         "tools/run.py",
+        "examples/swhkit-dated-tarballs/pyproject.toml",
         "tests/test_packaging.py",
     }
     assert wanted <= held

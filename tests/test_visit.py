@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from archives import KINDS, archive, shell, unheld
 
 from swhkit import manifest, visit
 from swhkit.archive import Archive
-from swhkit.errors import InvalidUrl, NotFound, Unavailable
+from swhkit.errors import ChildTimeout, InvalidUrl, NotFound, Unavailable
 from swhkit.hashes import hash_content
 from swhkit.interrupts import Cancelled
 from swhkit.model import (
@@ -117,6 +118,31 @@ def test_a_loader_without_children_has_no_more_time_than_others(target: Archive)
     assert (report.status, report.snapshot) == ("failed", None)
     assert "(limits.visit_time)" in str(report.error)
     assert staged(target) == []
+
+
+@pytest.mark.parametrize("children", [True, False])
+def test_what_ends_by_its_time_is_told_so(target: Archive, children: bool) -> None:
+    """Whatever a loader makes of the death of its children, and where it is the archive's own that have no time left."""
+
+    class Misled(Yields):
+        def load(self, context: VisitContext) -> Load:
+            try:
+                context.runner.run(["sleep", "5"])
+            except ChildTimeout as error:
+                raise NotFound("nobody there") from error
+            return (yield from super().load(context))
+
+    class Slow(Yields):
+        def load(self, context: VisitContext) -> Load:
+            yield from items
+            yield snapshot
+            time.sleep(0.3)
+            return None
+
+    items, snapshot = history()
+    report = run(target, Misled() if children else Slow(), limits=Limits(visit_time=0.25))
+    expected = f"{URL} was not loaded within 0.25 s (limits.visit_time)"
+    assert (report.status, report.error) == ("failed", expected)
 
 
 def test_single_objects_are_held_after_a_full_visit(target: Archive, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 #: What a value may be. Keys of dictionaries are bytes.
 Value = int | bytes | list["Value"] | dict[bytes, "Value"]
 #: Lists in lists: nothing that is read here has more.
 _DEEPEST = 8
+#: Values within a value: small ones take many times their length in memory.
+_MOST = 500_000
 #: Digits of a number; more would take long to read.
 _DIGITS = 20
 
@@ -24,15 +26,17 @@ def encode(value: int | bytes | Sequence[bytes] | Mapping[bytes, bytes]) -> byte
 
 
 def decode(data: bytes) -> Value:
-    """The value that ``data`` is. Raises ``ValueError`` if it is none, or nested too deep."""
-    value, end = _value(data, 0, _DEEPEST)
+    """The value that ``data`` is. Raises ``ValueError`` if it is none, nested too deep, or of too many parts."""
+    value, end = _value(data, 0, _DEEPEST, iter(range(_MOST)))
     if end != len(data):
         raise ValueError(f"{len(data) - end} bytes after the end of a value")
     return value
 
 
-def _value(data: bytes, at: int, depth: int) -> tuple[Value, int]:
+def _value(data: bytes, at: int, depth: int, left: Iterator[int]) -> tuple[Value, int]:
     kind = data[at : at + 1]
+    if next(left, None) is None:
+        raise ValueError(f"more than {_MOST} values in one")
     if kind.isdigit():
         size, start = _number(data, at, b":")
         if size < 0 or start + size > len(data):
@@ -45,7 +49,7 @@ def _value(data: bytes, at: int, depth: int) -> tuple[Value, int]:
     parts: list[Value] = []
     at += 1
     while data[at : at + 1] != b"e":
-        part, at = _value(data, at, depth - 1)
+        part, at = _value(data, at, depth - 1, left)
         parts.append(part)
     return (parts if kind == b"l" else _pairs(parts)), at + 1
 

@@ -7,14 +7,13 @@ on this machine) where the branch is.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 from swhkit.plugin import NotFound, Unavailable, VisitContext, without_secrets
-from swhkit_bzr import BzrConfig, bencode
-from swhkit_bzr.connect import Place, connect, place_of
+from swhkit_bzr import bencode
+from swhkit_bzr.connect import Connector, Place, place_of
 from swhkit_bzr.oldrevision import NOTATIONS
 from swhkit_bzr.revision import NOTATION
 from swhkit_bzr.smart import Connection, Refused
@@ -44,32 +43,30 @@ class Head(msgspec.Struct, frozen=True):
     tags: dict[bytes, bytes]
 
 
-def find(
-    context: VisitContext, config: BzrConfig, place: Place, stack: ExitStack
-) -> tuple[list[Branch], Head]:
+def find(context: VisitContext, connector: Connector, place: Place) -> tuple[list[Branch], Head]:
     """The branch at a place, followed by those it is stacked on; and what it says of itself.
 
     Raises ``NotFound``, ``Unavailable``; ``Refused``, ``Broken``, ``ValueError`` for answers that cannot be used.
     """
-    branches = [_open(context, config, place, stack)]
+    branches = [_open(context, connector, place)]
     first = branches[0]
     tip = first.texts.call(b"Branch.last_revision_info", first.place.path).argument(2)
     head = Head(tip, _tags(first))
     while (stacked := _stacked_on(branches[-1])) is not None:
         if len(branches) > _HOPS:
             raise Unavailable(f"{place.url}: the branch is stacked on more than {_HOPS} others")
-        branches.append(_open(context, config, _elsewhere(context, branches[-1].place, stacked), stack))
+        branches.append(_open(context, connector, _elsewhere(context, branches[-1].place, stacked)))
     return branches, head
 
 
-def _open(context: VisitContext, config: BzrConfig, place: Place, stack: ExitStack) -> Branch:
+def _open(context: VisitContext, connector: Connector, place: Place) -> Branch:
     for _ in range(_HOPS):
-        connection = connect(context, config, place, stack)
+        connection = connector.connect(place)
         try:
             answer = connection.call(b"BzrDir.open_branchV3", place.path)
             if answer.argument(0) == b"branch":
                 _require_bazaar(place, answer.argument(1))
-                return _in_repository(context, config, place, connection, stack)
+                return _in_repository(connector, place, connection)
         except Refused as error:
             if error.word in _NOTHING:
                 raise NotFound(f"{place.url}: there is no Bazaar branch") from error
@@ -84,15 +81,13 @@ def _require_bazaar(place: Place, format: bytes) -> None:
         raise NotFound(f"{place.url}: there is no Bazaar branch, but one of another system")
 
 
-def _in_repository(
-    context: VisitContext, config: BzrConfig, place: Place, connection: Connection, stack: ExitStack
-) -> Branch:
+def _in_repository(connector: Connector, place: Place, connection: Connection) -> Branch:
     where = connection.call(b"BzrDir.find_repositoryV3", place.path).argument(1)
     path = _joined(place.path, where)
     notation = connection.call(b"VersionedFileRepository.get_serializer_format", path).argument(1)
     if notation not in (NOTATION, *NOTATIONS):
         raise ValueError(f"its revisions are kept in a notation that is not known, {notation!r}")
-    return Branch(place, path, connection, connect(context, config, place, stack), notation)
+    return Branch(place, path, connection, connector.connect(place), notation)
 
 
 def _joined(path: bytes, relative: bytes) -> bytes:

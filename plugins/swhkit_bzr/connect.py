@@ -23,7 +23,15 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Target, Unavailable, VisitContext, without_secrets
+from swhkit.plugin import (
+    MissingProgram,
+    Target,
+    Unavailable,
+    VisitContext,
+    egress,
+    pinned_url,
+    without_secrets,
+)
 from swhkit_bzr import BzrConfig
 from swhkit_bzr.smart import Connection
 from swhkit_bzr.ssh import ssh_command
@@ -65,27 +73,56 @@ def place_of(target: Target, *, old: bool = False) -> Place:
     return Place(target, unquote_to_bytes(parts.path) or b"/", old)
 
 
-def connect(context: VisitContext, config: BzrConfig, place: Place, stack: ExitStack) -> Connection:
-    """A connection to the server of a place, open until ``stack`` is closed. Raises ``Unavailable``."""
-    target = place.target
-    if target.scheme == "bzr" and not place.old:
-        return _dialled(context, config, target, stack)
-    if target.scheme in ("ssh", "bzr+ssh"):
-        serve = [
-            "bzr",
-            "serve",
-            "--inet",
-            "--directory=/",
-            "--allow-writes",
-        ]  # what servers expect, word for word
-        command, environment = ssh_command(target, config.ssh_config, own=context.network.from_cli)
-        return _child(context, [*command, *serve], environment, stack)
-    if target.path is not None:
-        return _child(context, _serve("/"), brz_environment(context), stack)
-    parts = urlsplit(target.url)
-    return _child(
-        context, _serve(f"{parts.scheme}://{parts.netloc}/"), web_environment(context, target), stack
-    )
+class Connector:
+    """Makes the connections of one visit; they stay open until ``stack`` is closed."""
+
+    def __init__(self, context: VisitContext, config: BzrConfig, stack: ExitStack) -> None:
+        self._context, self._config, self._stack = context, config, stack
+        self._proxies: dict[str, str] = {}
+
+    def connect(self, place: Place) -> Connection:
+        """A connection to the server of a place. Raises ``Unavailable``."""
+        target = place.target
+        if target.scheme == "bzr" and not place.old:
+            return _dialled(self._context, self._config, target, self._stack)
+        if target.scheme in ("ssh", "bzr+ssh"):
+            serve = [
+                "bzr",
+                "serve",
+                "--inet",
+                "--directory=/",
+                "--allow-writes",
+            ]  # as servers expect it, word for word
+            command, environment = ssh_command(
+                target, self._config.ssh_config, own=self._context.network.from_cli
+            )
+            return self._child([*command, *serve], environment)
+        parts = urlsplit(target.url)
+        environment = brz_environment(self._context)
+        if target.path is not None:
+            return self._child(_serve("/"), environment)
+        if target.scheme == "bzr":
+            return self._child(_serve(f"bzr://{urlsplit(pinned_url(target)).netloc}/"), environment)
+        proxy = self._proxy(parts.netloc, target)
+        environment |= {"http_proxy": proxy, "https_proxy": proxy}
+        return self._child(_serve(f"{parts.scheme}://{parts.netloc}/"), environment)
+
+    def _child(self, command: list[str], environment: Mapping[str, str]) -> Connection:
+        try:
+            child = self._stack.enter_context(self._context.runner.start(command, env=environment))
+        except MissingProgram as error:
+            also = ", elsewhere: pip install breezy" if command[0] == "brz" else ""
+            raise MissingProgram(f"{error}{also}") from None
+        source = cast(io.BufferedReader, child.stdout)
+        return Connection(source, child.stdin, lambda: child.stderr() if child.ended(0.5) else "")
+
+    def _proxy(self, server: str, target: Target) -> str:
+        """The URL of the proxy that children go through to a web server, which connects to what was checked alone."""
+        if server not in self._proxies:
+            limit, deadline = self._context.limits.max_pack_size, self._context.runner.deadline
+            proxy = egress(self._context.network, target, limit=limit, deadline=deadline)
+            self._proxies[server] = self._stack.enter_context(proxy).url
+        return self._proxies[server]
 
 
 def brz_environment(context: VisitContext) -> dict[str, str]:
@@ -111,27 +148,8 @@ def brz_environment(context: VisitContext) -> dict[str, str]:
     }
 
 
-def web_environment(context: VisitContext, target: Target) -> dict[str, str]:
-    """The environment in which brz reads a web server."""
-    return brz_environment(context)
-
-
-def _pinned(target: Target) -> str:
-    """Host and port, the host being an address that was checked."""
-    host = min(target.addresses, key=lambda address: ":" in address, default=target.host or "")
-    return (f"[{host}]" if ":" in host else host) + (f":{target.port}" if target.port else "")
-
-
 def _serve(directory: str) -> list[str]:
     return ["brz", "serve", "--inet", f"--client-timeout={_IDLE}", f"--directory={directory}"]
-
-
-def _child(
-    context: VisitContext, command: list[str], environment: Mapping[str, str], stack: ExitStack
-) -> Connection:
-    child = stack.enter_context(context.runner.start(command, env=environment))
-    source = cast(io.BufferedReader, child.stdout)
-    return Connection(source, child.stdin, lambda: child.stderr() if child.ended(0.5) else "")
 
 
 def _dialled(context: VisitContext, config: BzrConfig, target: Target, stack: ExitStack) -> Connection:

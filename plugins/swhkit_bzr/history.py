@@ -63,22 +63,24 @@ class History:
 
     def arrange(self, tip: bytes) -> None:
         """Make ``order``: all from ``tip``, branches one after the other. Raises ``ValueError`` if it goes in a circle."""
-        begun, ended = set[int](), set[int]()
-        path = [(self._numbers[tip], self._there(self._numbers[tip]))]
-        begun.add(self._numbers[tip])
+        states = bytearray(len(self.ids))  # 0 not met, 1 begun, 2 ended
+        path, positions = [self._numbers[tip]], [0]  # revisions, and how many parents of each were looked at
+        states[path[0]] = 1
         while path:
-            number, parents = path[-1]
-            for parent in parents:
-                if parent not in begun:
-                    begun.add(parent)
-                    path.append((parent, self._there(parent)))
-                    break
-                if parent not in ended:
-                    raise ValueError(f"revision {self.ids[number]!r} is its own ancestor")
-            else:
-                ended.add(number)
-                self.order.append(number)
-                path.pop()
+            parents = self._parents[path[-1]]
+            if positions[-1] == len(parents):
+                states[path[-1]] = 2
+                self.order.append(path.pop())
+                positions.pop()
+                continue
+            parent = parents[positions[-1]]
+            positions[-1] += 1
+            if states[parent] == 1:
+                raise ValueError(f"revision {self.ids[parent]!r} is its own ancestor")
+            if states[parent] == 0 and parent in self._parents:
+                states[parent] = 1
+                path.append(parent)
+                positions.append(0)
 
     def new(
         self, wanted: Iterable[bytes], held: Callable[[list[bytes]], dict[bytes, bytes]]

@@ -24,8 +24,8 @@ _HEAD = (
     b"versioned_root: ",
     b"tree_references: ",
 )
-#: Bytes of one delta (a tree of some 400,000 files), of a line of the container, of what stands before a delta.
-_LARGEST, _LINE, _META = 64 << 20, 1 << 16, 1 << 20
+#: Bytes of one delta (a tree of some 200,000 files), of a line of the container, of what stands before a delta.
+_LARGEST, _LINE, _META = 32 << 20, 1 << 16, 1 << 20
 _FILE, _EXECUTABLE, _LINK = 0o100644, 0o100755, 0o120000
 
 

@@ -20,17 +20,22 @@ from swhkit.plugin import (
     Person,
     Release,
     Snapshot,
+    Target,
     Unavailable,
     VisitContext,
     object_id,
     without_secrets,
 )
 from swhkit_bzr import BzrConfig
-from swhkit_bzr.branch import NULL, Head, find
-from swhkit_bzr.connect import Place, place_of
+from swhkit_bzr.branch import NULL, Branch, Head, find
+from swhkit_bzr.connect import Connector, Place, place_of
+from swhkit_bzr.mirror import mirror, redirected
 from swhkit_bzr.questions import history_of
 from swhkit_bzr.replay import EXTID, VERSION, Replay
 from swhkit_bzr.smart import Broken, Refused
+
+#: With more new revisions than these, a repository on a web server is brought as a whole.
+_MANY = 50
 
 
 def make(config: BzrConfig) -> BzrLoader:
@@ -64,15 +69,32 @@ class BzrLoader:
     def _load(self, context: VisitContext, place: Place) -> Iterator[Item]:
         with ExitStack() as stack:
             context.progress("looking at the branch")
-            branches, head = find(context, self._config, place, stack)
+            connector = Connector(context, self._config, stack)
+            branches, head = find(context, connector, redirected(context, place))
             if head.tip == NULL:
                 yield Snapshot({})
                 return
             history = history_of(branches, head.tip)
             tagged = {name: id for name, id in head.tags.items() if id in history}
             new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
+            if len(new) > _MANY:
+                branches = [
+                    _brought(context, connector, branch, number) for number, branch in enumerate(branches)
+                ]
             yield from Replay(context, branches, history, known).load(new)
             yield from _told(context, head, {name: known[id] for name, id in tagged.items()}, known[head.tip])
+
+
+def _brought(context: VisitContext, connector: Connector, branch: Branch, number: int) -> Branch:
+    """The branch, with a copy of its repository where it is on a web server."""
+    target, folder = branch.place.target, context.scratch / f"repository-{number}"
+    if target.scheme not in ("http", "https"):
+        return branch
+    context.progress("downloading")
+    if not mirror(context, target, branch.repository, folder):
+        return branch
+    here = place_of(Target(url=folder.as_uri(), scheme="file", path=folder))
+    return Branch(branch.place, here.path, connector.connect(here), connector.connect(here), branch.notation)
 
 
 def _failed(context: VisitContext, place: Place, error: Exception) -> Unavailable | LimitExceeded:

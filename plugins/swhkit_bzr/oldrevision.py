@@ -9,6 +9,8 @@ from swhkit_bzr.record import Record, record_of
 
 #: Notations of repositories whose revisions are such documents.
 NOTATIONS = (b"5", b"6", b"7", b"8")
+#: Elements within elements.
+_DEEPEST = 8
 
 
 def parse_xml(data: bytes) -> Record:
@@ -40,6 +42,8 @@ class _Reader:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._path.append(name)
+        if len(self._path) > _DEEPEST:
+            raise ValueError("a revision has elements within elements within elements")
         match self._path:
             case ["revision"]:
                 self._top = attributes

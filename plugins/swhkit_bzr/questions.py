@@ -12,8 +12,8 @@ from swhkit_bzr.record import Record
 from swhkit_bzr.revision import NOTATION, parse
 from swhkit_bzr.smart import Refused
 
-#: Bytes of the revisions of one answer, and how many are asked for at once.
-_RECORDS, _BATCH = 64 << 20, 200
+#: Bytes of a revision, and of those of one answer; how many are asked for at once.
+_RECORD, _RECORDS, _BATCH = 16 << 20, 32 << 20, 200
 
 
 def history_of(branches: Sequence[Branch], tip: bytes) -> History:
@@ -47,7 +47,7 @@ def records_of(branch: Branch, ids: Sequence[bytes]) -> dict[bytes, Record]:
     found: dict[bytes, Record] = {}
     left = _RECORDS
     while answer.body.peek(1):
-        data = inflate(answer.body, left)
+        data = inflate(answer.body, min(left, _RECORD))
         left -= len(data)
         record = parse(data) if branch.notation == NOTATION else parse_xml(data)
         found[record.id] = record

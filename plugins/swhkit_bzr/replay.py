@@ -91,7 +91,7 @@ class Replay:
         first = (line for delta in window for line in islice(lines_of(delta), _CHUNK))
         yield from self._texts.bring(_texts(first), branches)
         for delta in window:
-            if delta.revision not in records:
+            if delta.revision not in records or delta.revision not in self._history:
                 raise ValueError(f"revision {delta.revision!r} is missing")
             yield from self._one(branches, delta, records[delta.revision])
 
@@ -116,9 +116,10 @@ class Replay:
         yield ExtId(EXTID, VERSION, record.id, Kind.REVISION, digest)
 
     def _revision(self, record: Record) -> Revision:
-        there = self._history.parents(record.id)
-        parents = [self.known[id] for id in there]
-        return revision_of(record, self._tree.root, parents)
+        parents = self._history.parents(record.id)
+        if early := next((id for id in parents if id not in self.known), None):
+            raise ValueError(f"revision {record.id!r} comes before its parent {early!r}")
+        return revision_of(record, self._tree.root, [self.known[id] for id in parents])
 
     def _put(self, line: Line) -> Iterator[Content]:
         """Put what is new or changed into the tree."""

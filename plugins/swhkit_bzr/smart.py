@@ -20,7 +20,7 @@ from swhkit_bzr import bencode
 _VERSION = b"bzr message 3 (bzr 1.6)\n"
 _HEADERS = bencode.encode({b"Software version": b"3.0"})
 #: Bytes of a header or of arguments (which may hold all tags of a branch).
-_LARGEST = 32 << 20
+_LARGEST = 8 << 20
 _BUFFER = 1 << 16
 
 

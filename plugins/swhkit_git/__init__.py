@@ -29,6 +29,8 @@ FORGES = frozenset(
         "salsa.debian.org",
     }
 )
+#: What bundle files begin with (gitformat-bundle(5)).
+BUNDLES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
 #: ``user@host:path``, or ``host:path.git``: how git alone writes what is reached by ssh.
 _SCP = re.compile(r"[^/@:\[\]]+@[^/@:\[\]]+:(?!//|:).+|[^/@:\[\]]+:(?!//|:).+\.git/?")
 
@@ -55,9 +57,12 @@ def swhkit_loaders() -> list[Provider]:
     return [Provider("git", "git repositories and bundles", "swhkit_git.loader:make", GitConfig)]
 
 
-@hookimpl
+@hookimpl(tryfirst=True)
 def swhkit_visit_type(url: str) -> str | None:
-    """``git`` for what looks like a git repository, by its form or (a local path) by what is there."""
+    """``git`` for what looks like a git repository, by its form or (a local path) by what is there.
+
+    Asked before the others: on a forge of git a project may be called ``svn``.
+    """
     if _SCP.fullmatch(url):
         return "git"
     try:
@@ -81,8 +86,9 @@ def swhkit_visit_type(url: str) -> str | None:
 def _is_local(path: Path) -> bool:
     """Whether a repository, a work tree, or a bundle file lies at ``path``."""
     try:
-        if path.suffix == ".bundle":
-            return path.is_file()
+        if path.suffix == ".bundle" and path.is_file():
+            with path.open("rb") as file:
+                return file.read(len(BUNDLES[0])) in BUNDLES
         if (path / ".git").exists():
             return True
         return (path / "HEAD").is_file() and (path / "objects").is_dir() and (path / "refs").is_dir()

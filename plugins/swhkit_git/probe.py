@@ -22,11 +22,11 @@ from swhkit.plugin import (
     judge_redirect,
     without_secrets,
 )
+from swhkit_git import BUNDLES
 
 _SUFFIX = "/info/refs"
 _QUERY = "service=git-upload-pack"
-_BUNDLES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
-_BEGIN = len(_BUNDLES[0])
+_BEGIN = len(BUNDLES[0])
 #: What some servers know git by.
 _AGENT = {"User-Agent": "git/2 (swhkit)"}
 _ONCE = Patience(attempts=1)
@@ -80,8 +80,8 @@ def download_bundle(
             for piece in answer.pieces(limit, "limits.max_pack_size"):
                 if len(begin) < _BEGIN:
                     begin = (begin + piece)[:_BEGIN]
-                    if not any(line.startswith(begin) for line in _BUNDLES):
+                    if not any(line.startswith(begin) for line in BUNDLES):
                         return False
                 size += output.write(piece)
                 tell(size)
-    return begin in _BUNDLES
+    return begin in BUNDLES

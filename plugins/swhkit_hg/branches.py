@@ -10,6 +10,7 @@ from swhkit.plugin import Branch, BranchType, Kind, ObjectId, Person, Release, T
 from swhkit_hg.errors import Broken
 from swhkit_hg.history import CLOSED, LOST, History
 from swhkit_hg.manifests import directory_of
+from swhkit_hg.peer import Listing
 from swhkit_hg.tables import NULL
 
 _TIP, _HEADS, _CLOSED = b"branch-tip/%s", b"branch-heads/%s/%d", b"branch-closed-heads/%s/%d"
@@ -18,11 +19,12 @@ _WORKING = b"\xff" * 20
 _HEX = re.compile(rb"[0-9a-fA-F]{40}")
 
 
-def head_branches(history: History) -> tuple[dict[bytes, Branch], list[bytes]]:
+def head_branches(history: History, listing: Listing | None) -> tuple[dict[bytes, Branch], list[bytes]]:
     """The heads of the named branches, and the names of those that could not be had."""
     found: dict[bytes, Branch] = {}
     lost: list[bytes] = []
-    for name, numbers in sorted(history.branch_heads().items()):
+    heads = (_listed_heads(history, listing) if listing else None) or history.branch_heads()
+    for name, numbers in sorted(heads.items()):
         rows = sorted(history[number] for number in numbers)
         opened = [row for row in rows if not row.flags & CLOSED]
         closed = [row for row in rows if row.flags & CLOSED]
@@ -37,6 +39,22 @@ def head_branches(history: History) -> tuple[dict[bytes, Branch], list[bytes]]:
             if not row.flags & LOST
         }
     return found, lost
+
+
+def _listed_heads(history: History, listing: Listing) -> dict[bytes, list[int]] | None:
+    """The heads as the peer lists them; None if it has got others since.
+
+    Mercurial does not always notice that a head has a descendant on its branch, where other branches lie between. So
+    a peer is believed: its word is what a clone has too.
+    """
+    found = {
+        name: [number for node in nodes if (number := history.number(node)) is not None]
+        for name, nodes in listing.branches.items()
+    }
+    known = {number for numbers in found.values() for number in numbers}
+    return (
+        {n: numbers for n, numbers in found.items() if numbers} if known.issuperset(history.heads()) else None
+    )
 
 
 def bookmark_branches(bookmarks: Mapping[bytes, bytes], history: History) -> dict[bytes, Branch]:

@@ -1,7 +1,8 @@
 """The text of one changeset, taken apart; and the revision it becomes.
 
 The format is that of Mercurial's changelog: manifest, user, ``TIME OFFSET[ EXTRA]``, the files, an empty line, the
-description. Its bytes are taken as they are, in whatever encoding.
+description. Mercurial writes UTF-8; what is not UTF-8 (other programs have written changesets too) it takes for
+Latin-1, and so does the public archive, whose ids are to be met.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ _ESCAPED = re.compile(rb"\\([\\nr0])")
 _PLAIN = {b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"0": b"\0"}
 #: What lies outside cannot be told as a date (year 1 to 9999), and is kept as 1970.
 _FIRST, _LAST = -62135510961, 253402297199
-_OPEN = b"default"
+_DEFAULT = b"default"
 
 
 class Changeset(msgspec.Struct, frozen=True, gc=False):
-    """What a changeset says; ``extras`` are in the order in which they are stored, unescaped."""
+    """What a changeset says; ``extras`` are unescaped, first the branch and then as they are stored (by name)."""
 
     manifest: bytes
     user: bytes
@@ -34,7 +35,7 @@ class Changeset(msgspec.Struct, frozen=True, gc=False):
     @property
     def branch(self) -> bytes:
         """The named branch it is on."""
-        return dict(self.extras).get(b"branch", _OPEN)
+        return in_utf8(dict(self.extras).get(b"branch", _DEFAULT))
 
     @property
     def closes(self) -> bool:
@@ -60,7 +61,12 @@ def parse(text: Text) -> Changeset:
     except (ValueError, OverflowError):
         raise Broken("a changeset has a manifest or a date that cannot be read") from None
     return Changeset(
-        manifest, text[first + 1 : second], seconds, _offset(offset), _extras(extra), text[gap + 2 :]
+        manifest,
+        in_utf8(text[first + 1 : second]),
+        seconds,
+        _offset(offset),
+        _extras(extra),
+        in_utf8(text[gap + 2 :]),
     )
 
 
@@ -83,8 +89,17 @@ def revision(changeset: Changeset, directory: bytes, parents: tuple[bytes, ...])
     )
 
 
+def in_utf8(text: bytes) -> bytes:
+    """``text`` as it is if it is UTF-8, else taken for Latin-1."""
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").encode("utf-8")
+    return text
+
+
 def _is_told(name: bytes, value: bytes) -> bool:
-    return name != b"branch" or value != _OPEN
+    return name != b"branch" or value != _DEFAULT
 
 
 def _header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
@@ -107,7 +122,7 @@ def _offset(text: bytes) -> int:
 
 def _extras(text: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """``KEY:VALUE`` with NUL between; backslash, newline, carriage return and NUL within are escaped."""
-    found: dict[bytes, bytes] = {}
+    found = {b"branch": _DEFAULT}
     for item in text.split(b"\0"):
         name, colon, value = _ESCAPED.sub(lambda match: _PLAIN[match[1]], item).partition(b":")
         if colon:

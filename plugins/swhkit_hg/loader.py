@@ -151,7 +151,7 @@ def _revisions(
 def _results(context: VisitContext, history: History, listing: Listing | None) -> Load:
     """Yield releases and the snapshot; return what it amounts to."""
     bookmarks = listing.bookmarks if listing is not None else {}
-    branches, lost = head_branches(history)
+    branches, lost = head_branches(history, listing)
     branches |= bookmark_branches(bookmarks, history)
     made = list(releases(context, history))
     yield from made

@@ -83,14 +83,11 @@ def _downloaded(context: VisitContext, target: Target, file: Path) -> str:
 
 
 def _local(context: VisitContext, path: Path, url: str, algorithms: Collection[str]) -> Source:
+    sums, length = Sums(sorted(algorithms)), 0
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb", buffering=0) as file:
-            before = os.fstat(handle)
-            if not stat.S_ISREG(before.st_mode):
-                what = "a folder" if stat.S_ISDIR(before.st_mode) else "no regular file"
-                raise Unavailable(f"{url} is {what}, not an archive or file")
-            sums, length = Sums(sorted(algorithms)), 0
+        before = _regular(path.stat(), url)
+        with path.open("rb", buffering=0) as file:
+            _regular(os.fstat(file.fileno()), url)
             while piece := file.read(_PIECE):
                 sums.update(piece)
                 length += len(piece)
@@ -100,6 +97,13 @@ def _local(context: VisitContext, path: Path, url: str, algorithms: Collection[s
     source = Source(path, url, _name(url), length, sums.finish(), _stamp(before))
     source.still()
     return source
+
+
+def _regular(status: os.stat_result, url: str) -> os.stat_result:
+    if stat.S_ISREG(status.st_mode):
+        return status
+    what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+    raise Unavailable(f"{url} is {what}: an archive or a file was expected")
 
 
 def _unreadable(url: str, error: OSError) -> Unavailable:

@@ -145,12 +145,25 @@ def bzr_server(root: Path) -> Iterator[str]:
 
 
 class _Files(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        for prefix, place in (("/old/", "/"), ("/bad/", "http://10.0.0.1/")):
+            if self.path.startswith(prefix):
+                self.send_response(302)
+                self.send_header("Location", place + self.path.removeprefix(prefix))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+        super().do_GET()
+
     def log_message(self, *_: Any) -> None:
         pass
 
 
 @contextmanager
 def web_server(root: Path) -> Iterator[str]:
-    """The files below ``root`` as any web server has them; yields ``http://127.0.0.1:PORT``."""
+    """The files below ``root`` as any web server has them; yields ``http://127.0.0.1:PORT``.
+
+    What is below ``/old/`` is redirected to ``/``, and what is below ``/bad/`` to a private address.
+    """
     with http_server(partial(_Files, directory=str(root))) as server:  # type: ignore[arg-type]  # as good as a class
         yield f"http://127.0.0.1:{server.server_port}"

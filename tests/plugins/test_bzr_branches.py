@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from archives import archive, shell
 from bzr_samples import Brz, Visits, bzr_server, web_server
 
+from swhkit import visit
 from swhkit.model import Branch, BranchType
+from swhkit.plugin import Limits
+from swhkit_bzr import BzrConfig
+from swhkit_bzr.loader import make
 
 
 @pytest.fixture
@@ -43,6 +51,84 @@ def test_every_protocol_gives_the_same(branch: Path, tmp_path: Path) -> None:
                 assert sorted(visits.snapshot(report).branches) == [b"HEAD", "tags/été".encode(), b"trunk"]
                 snapshots.add(report.snapshot)
     assert len(snapshots) == 1
+
+
+@pytest.mark.parametrize("format", ["2a", "pack-0.92", "knit"])
+def test_a_whole_repository_is_brought_from_the_web(
+    brz: Brz, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    monkeypatch.setattr("swhkit_bzr.loader._MANY", 1)
+    tree = brz.init("t", format)
+    for number in range(3):
+        (tree / "a").write_text(f"{number}\n")
+        brz.commit("t", f"number {number}")
+    brz.init("here")
+    with Visits(tmp_path) as visits, web_server(brz.root) as web:
+        report = visits.load(f"{web}/t")
+        assert (report.status, report.new["revision"]) == ("full", 3), report
+        (tmp_path / "local").mkdir()
+        with Visits(tmp_path / "local") as others:
+            assert others.load(tree).snapshot == report.snapshot
+
+
+def test_redirects_are_followed_and_judged(branch: Path, tmp_path: Path) -> None:
+    with Visits(tmp_path) as visits, web_server(branch.parent) as web:
+        report = visits.load(f"{web}/old/b")
+        assert report.status == "full", report.error
+        assert "redirected to where this archive may not go" in (visits.load(f"{web}/bad/b").error or "")
+
+
+def test_a_missing_program_is_named(branch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("setpriv", "git"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    monkeypatch.setenv("PATH", str(folder))
+    with Visits(tmp_path) as visits:
+        report = visits.load(branch)
+    assert report.status == "failed"
+    assert "'brz' is not installed" in (report.error or "")
+    assert "apt install brz" in (report.error or "")
+    assert "pip install breezy" in (report.error or "")
+
+
+def test_the_time_of_a_visit_is_limited(branch: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, Visits(tmp_path) as visits:
+        url = f"bzr://127.0.0.1:{silent.getsockname()[1]}/b"
+        report = visits.load(url, limits=Limits(visit_time=0.5))
+        assert report.status == "failed"
+        assert "limits.visit_time" in (report.error or "")
+        assert "limits.visit_time" in (visits.load(branch, limits=Limits(visit_time=0.05)).error or "")
+
+
+def test_a_load_that_was_killed_is_made_again(brz: Brz, tmp_path: Path) -> None:
+    tree = brz.init("t")
+    for number in range(4):
+        (tree / f"f{number}").write_text(f"{number}\n")
+        brz.commit("t", f"number {number}")
+    code = (
+        "import os, sys; sys.path[:0] = sys.argv[3:]\n"
+        "from pathlib import Path; from archives import archive, shell\n"
+        "from swhkit import visit; from swhkit_bzr import BzrConfig, replay; from swhkit_bzr.loader import make\n"
+        "whole = replay.Replay._revision; seen = []\n"
+        "def dies(*arguments):\n"
+        "    seen.append(1)\n"
+        "    return whole(*arguments) if len(seen) < 3 else os.kill(os.getpid(), 9)\n"
+        "replay.Replay._revision = dies\n"
+        "with archive('sqlite', Path(sys.argv[1])) as target:\n"
+        "    visit.run(target, make(BzrConfig()), sys.argv[2], 'bzr', network=shell())\n"
+    )
+    died = subprocess.run([sys.executable, "-c", code, tmp_path, tree, *sys.path], check=False)
+    assert died.returncode == -9
+    with archive("sqlite", tmp_path) as target:
+        report = visit.run(target, make(BzrConfig()), str(tree), "bzr", network=shell())
+        assert (report.status, report.visit, report.new["revision"]) == ("full", 2, 4), report
+        first = target.catalog.visit(report.origin, 1)
+        assert first is not None
+        assert first.status == "failed"
+    (tmp_path / "other").mkdir()
+    with Visits(tmp_path / "other") as visits:
+        assert visits.load(tree).snapshot == report.snapshot
 
 
 def test_what_is_known_is_not_loaded_again(brz: Brz, branch: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 from bzr_samples import Visits
@@ -21,6 +22,7 @@ from swhkit_bzr.branch import resolved
 from swhkit_bzr.history import History
 from swhkit_bzr.inflate import inflate
 from swhkit_bzr.inventory import deltas
+from swhkit_bzr.mirror import Pack, packs_of
 from swhkit_bzr.oldrevision import parse_xml
 from swhkit_bzr.record import Record
 from swhkit_bzr.revision import parse, revision_of
@@ -132,12 +134,18 @@ def test_a_server_of_ours_is_loaded_and_ghosts_are_nobodys_parents(tmp_path: Pat
         (b"VersionedFileRepository.get_serializer_format", message(b"ok", b"4"), "notation that is not known"),
         (b"Repository.get_revision_graph", message(b"ok", body=b"r1 r2\nr2 r1"), "its own ancestor"),
         (b"Repository.get_revision_graph", message(b"ok", body=b"other"), "is missing"),
+        (b"Repository.get_revision_graph", message(b"ok", body=b"r1 r2\nr2"), "comes before its parent"),
         (b"Repository.iter_revisions", message(b"ok", b"10", body=b"no zlib"), "cannot be read"),
         (b"Repository.iter_revisions", message(b"ok", b"10", body=zlib.compress(b"le")), "has no"),
         (b"Repository.iter_revisions", message(b"ok", b"10"), "is missing"),
         (b"Repository.iter_revisions", message(b"ok", b"10", body=zlib.compress(bytes(100 << 20))), "more than"),
         (b"VersionedFileRepository.get_inventories", message(b"ok", body=CONTAINER + b"E"), "has no inventory"),
         (b"VersionedFileRepository.get_inventories", message(b"ok", body=CONTAINER), "break off"),
+        (
+            b"VersionedFileRepository.get_inventories",
+            message(b"ok", body=inventories(FILE, revision=b"unasked")),
+            "is missing",
+        ),
         (
             b"VersionedFileRepository.get_inventories",
             message(b"ok", body=inventories(FILE, parent=b"other")),
@@ -241,7 +249,7 @@ def test_old_revisions() -> None:
     assert made.date is not None
     assert made.date.seconds == 13  # today's format keeps three decimals
     bomb = b'<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><revision>&b;</revision>'
-    for data in (bomb, b"<revision", b"\xff", b'<revision timezone="x"/>'):
+    for data in (bomb, b"<revision>" * 100, b"<revision", b"\xff", b'<revision timezone="x"/>'):
         with pytest.raises(ValueError):
             parse_xml(data)
 
@@ -261,6 +269,7 @@ def test_old_revisions() -> None:
         b"1:ab",
         b"l" * 50 + b"e" * 50,
         b"99999999999999999999999:a",
+        b"l" + b"le" * 600_000 + b"e",
     ],
 )
 def test_what_is_no_bencode(data: bytes) -> None:
@@ -273,11 +282,15 @@ def test_bencode_there_and_back() -> None:
     assert bencode.decode(b"li-12el0:ee") == [-12, [b""]]
 
 
+def buffered(data: bytes) -> io.BufferedReader:
+    return io.BufferedReader(cast(io.RawIOBase, io.BytesIO(data)))
+
+
 def test_a_bomb_is_let_go(tmp_path: Path) -> None:
-    bomb = io.BufferedReader(io.BytesIO(zlib.compress(bytes(50 << 20)) + b"rest"))  # type: ignore[arg-type]
+    bomb = buffered(zlib.compress(bytes(50 << 20)) + b"rest")
     with pytest.raises(LimitExceeded):
         inflate(bomb, 1 << 20)
-    stream = io.BufferedReader(io.BytesIO(zlib.compress(b"a") + b"rest"))  # type: ignore[arg-type]
+    stream = buffered(zlib.compress(b"a") + b"rest")
     assert (inflate(stream, 1), stream.read()) == (b"a", b"rest")
 
 
@@ -287,6 +300,22 @@ def test_an_inventory_that_is_too_large() -> None:
     stream = io.BytesIO(CONTAINER + b"B%d\ninventory-deltas\n\n" % size + head)
     with pytest.raises(LimitExceeded):
         list(deltas(stream, skip=None))
+
+
+def test_lists_of_packs() -> None:
+    name = b"0123456789abcdef" * 2
+    page = zlib.compress(b"type=leaf\n%s\0\0001 2 3 4 5\n" % name)
+    head = b"B+Tree Graph Index 2\nnode_ref_lists=0\nkey_elements=1\nlen=1\nrow_lengths="
+    assert list(packs_of(head + b"1\n" + page)) == [Pack(name.decode(), 5)]
+    inner = zlib.compress(b"type=internal\noffset=1\n" + name)
+    first = (head + b"1,2\n" + inner).ljust(4096, b"\0")
+    assert len(list(packs_of(first + page.ljust(4096, b"\0") + page))) == 2
+    assert list(packs_of(head + b"\n")) == []
+    plain = b"Bazaar Graph Index 1\nnode_ref_lists=0\nkey_elements=1\nlen=1\n"
+    assert list(packs_of(plain + name + b"\0\0\0001 2 3 4\n\n")) == [Pack(name.decode(), 4)]
+    for data in (b"<html>", plain + b"../../x\0\0\0001\n", head, head + b"1\nno zlib"):
+        with pytest.raises(ValueError):
+            list(packs_of(data))
 
 
 def test_a_history_of_many_branches_goes_branch_by_branch() -> None:

@@ -66,13 +66,15 @@ def test_paths_of_git(tmp_path: Path, repository: Make) -> None:
     bare = repository()
     (tmp_path / "tree").mkdir()
     subprocess.run(["git", "init", "-q", tmp_path / "tree"], check=True)
-    (tmp_path / "x.bundle").write_bytes(b"")
+    (tmp_path / "x.bundle").write_bytes(b"# v2 git bundle\n")
+    (tmp_path / "another.bundle").write_bytes(b"HG20")
     for path in (bare.path, tmp_path / "tree", tmp_path / "x.bundle"):
         assert swhkit_visit_type(str(path)) == "git"
         assert swhkit_visit_type(path.as_uri()) == "git"
     (tmp_path / "plain.git").mkdir()
     assert swhkit_visit_type(str(tmp_path / "plain.git")) is None
     assert swhkit_visit_type(str(tmp_path / "missing.bundle")) is None
+    assert swhkit_visit_type(str(tmp_path / "another.bundle")) is None
 
 
 def test_the_loader_is_described() -> None:

@@ -143,7 +143,16 @@ def test_a_share_is_loaded_with_its_own_bookmarks(visits: Loads, make: Make, tmp
     one = origin.commit("one")
     origin.hg("bookmark", "-i", "-r", one, "there")
     for name, options in (("relative", ["--relative"]), ("absolute", []), ("books", ["-B"])):
-        argv = ["hg", "--config", "extensions.share=", "share", "-q", *options, origin.path, tmp_path / name]
+        argv: list[str | Path] = [
+            "hg",
+            "--config",
+            "extensions.share=",
+            "share",
+            "-q",
+            *options,
+            origin.path,
+            tmp_path / name,
+        ]
         subprocess.run(argv, env=ENVIRONMENT, check=True)
         argv = ["hg", "-R", tmp_path / name, "--config", "extensions.share=", "bookmark", "-i", f"in {name}"]
         subprocess.run(argv, env=ENVIRONMENT, check=True)
@@ -173,7 +182,7 @@ def test_old_formats_are_read(visits: Loads, tmp_path: Path) -> None:
         path = tmp_path / option
         subprocess.run(["hg", "--config", option, "init", path], env=ENVIRONMENT, check=True)
         (path / "file").write_bytes(b"x")
-        argv = ["hg", "-R", path, "commit", "-Aqm", "one", "-d", "0 0"]
+        argv: list[str | Path] = ["hg", "-R", path, "commit", "-Aqm", "one", "-d", "0 0"]
         subprocess.run(argv, env=ENVIRONMENT, check=True)
         visits.full(path)
     assert visits.target.catalog.counters()["revision"] == 1
@@ -200,11 +209,11 @@ def test_tags_are_resolved_over_all_heads(visits: Loads, make: Make) -> None:
     del expected["tip"]
     assert set(expected) == {"moved", "both", "two words"}
     found = {}
-    for name, branch in branches.items():
-        if name.startswith(b"tags/"):
+    for raw, branch in branches.items():
+        if raw.startswith(b"tags/"):
             assert branch is not None
             body = visits.read(ObjectId(Kind.RELEASE, branch.target))
-            found[name.removeprefix(b"tags/").decode()] = bytes.fromhex(body[7:47].decode())
+            found[raw.removeprefix(b"tags/").decode()] = bytes.fromhex(body[7:47].decode())
     assert found == expected
 
 
