@@ -48,8 +48,8 @@ EXTERNAL, MADE = 16, 32
 FOLDER = b"\xff"
 #: Permissions in ``side`` are flags on top of this.
 FILE = 0o100000
-#: Past revisions whose folders stay in memory.
-_VIEWS = 4
+#: Past revisions whose folders stay in memory: what is copied in one revision comes from one, as a rule.
+_VIEWS = 1
 _EXTERNALS = b"svn:externals"
 
 
