@@ -185,6 +185,8 @@ class _Visit:
 
     def _directory(self) -> bytes | None:
         """Digest of the directory that is archived; None if it is not there now."""
+        if not self._origin.below:
+            return self._state.root
         entry = self._state.now.main.get(self._origin.below)
         return entry.target if entry is not None and entry.type == "dir" else None
 

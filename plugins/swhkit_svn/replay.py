@@ -57,10 +57,10 @@ def replay(
         if isinstance(record, NodeRecord):
             if current is None:
                 raise Damaged("a node comes before any revision")
+            touched = touched or _touches(record, below)
             if b".svn" in record.path and b".svn" in record.path.split(b"/"):
                 continue  # Subversion's own folder in a working copy: no export writes there
             changed = True
-            touched = touched or _touches(record, below)
             source = None
             if record.source is not None:
                 source = yield from _source(record.source, current.number, state, older)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import msgspec
 
 from swhkit.plugin import (
+    EMPTY_DIRECTORY,
     Bytes,
     Content,
     Directory,
@@ -47,8 +48,8 @@ EXTERNAL, MADE = 16, 32
 FOLDER = b"\xff"
 #: Permissions in ``side`` are flags on top of this.
 FILE = 0o100000
-#: Past revisions whose folders stay in memory.
-_VIEWS = 4
+#: Past revisions whose folders stay in memory: what is copied in one revision comes from one, as a rule.
+_VIEWS = 1
 _EXTERNALS = b"svn:externals"
 
 
@@ -88,6 +89,8 @@ class State:
         self.now = self._view(None)
         self._views: OrderedDict[Roots, View] = OrderedDict()
         self.changed_externals: list[Externals] = []
+        #: Digest of the whole exported tree at the last revision that was finished.
+        self.root = EMPTY_DIRECTORY
 
     @property
     def _reads(self) -> tuple[Read, Read]:
@@ -234,7 +237,8 @@ class State:
         yield from self.now.main.write()
         for directory in self.now.side.write():
             self._store.keep(*_encoded(directory))
-        self._store.keep_roots(number, Roots(self.now.main.root, self.now.side.root))
+        self.root = self.now.main.root
+        self._store.keep_roots(number, Roots(self.root, self.now.side.root))
 
 
 def _encoded(directory: Directory) -> tuple[bytes, bytes]:

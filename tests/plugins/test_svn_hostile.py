@@ -138,6 +138,20 @@ def test_changed_anywhere(tmp_path_factory: pytest.TempPathFactory, seed: int) -
         assert load(target, folder, bytes(dump)).status in ("full", "partial", "failed", "not_found")
 
 
+def test_the_folder_of_a_working_copy(target: Archive, tmp_path: Path) -> None:
+    """Where a working copy has its own folder there is nothing of the repository's, though it says so."""
+    inside = (
+        folder(".svn"),
+        node(".svn/entries", text=b"x", properties={}),
+        node("a/.svn", text=b"y", properties={}),
+    )
+    report = load(target, tmp_path, GOOD + revision(2, *inside) + revision(3, node(".svn", "delete", None)))
+    assert report.status == "full"
+    revisions = history_of(target, report)
+    assert [number for number, _ in revisions] == [3, 2, 1]
+    assert len({kept.directory for _, kept in revisions}) == 1
+
+
 def test_a_large_folder(target: Archive, tmp_path: Path) -> None:
     """100,000 entries, of which single ones change."""
     entries = (node(f"a/{n:06}", text=b"x", properties={}) for n in range(100_000))
