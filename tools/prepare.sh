@@ -75,7 +75,7 @@ system() {
         command -v brz >/dev/null || lacking+=(brz)
         command -v cvs >/dev/null || lacking+=(cvs)
         command -v rsync >/dev/null || lacking+=(rsync)
-        ldconfig -p 2>/dev/null | grep -q 'libarchive\.so' || PATH=$PATH:/usr/sbin ldconfig -p | grep -q 'libarchive\.so' || lacking+=(libarchive13)
+        PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep 'libarchive\.so' >/dev/null || lacking+=(libarchive13)
     fi
     if [ ${#lacking[@]} -ne 0 ]; then packages "${lacking[@]}"; fi
     if [ -z "$(python)" ]; then say "Needed: Python 3.11 or later; name one with PYTHON=…"; exit 1; fi
