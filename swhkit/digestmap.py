@@ -1,4 +1,4 @@
-"""A map from digests to numbers that lies in a file: it grows with the disk, not with our memory.
+"""A map from digests to numbers that comes to lie in a file: it grows with the disk, not with our memory.
 
 For what one process notes while it works. The file has no name, so nothing is left of it however the process ends;
 nothing here is durable, or meant for two threads.
@@ -15,11 +15,13 @@ from pathlib import Path
 _DIGEST, _SLOT = 20, 28
 #: Slots looked at with one read, and how many there are at first.
 _RUN, _FIRST = 8, 1 << 12
+#: Entries in memory (some 150 bytes each).
+_LATEST = 100_000
 _EMPTY = bytes(_SLOT)
 
 
 class DigestMap:
-    """20-byte digest → number from 1 to 2**63 - 1, in a nameless file of ``folder``.
+    """20-byte digest → number from 1 to 2**63 - 1: the latest in memory, all others in a nameless file of ``folder``.
 
     Open addressing with linear probing: digests are as good as random, so their first bytes say where to look. Raises
     ``OSError`` on a full disk; the map is then as it was before.
@@ -27,17 +29,24 @@ class DigestMap:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._count, self._slots = folder, 0, _FIRST
+        self._latest: dict[bytes, int] = {}
         self._file = _table(folder, self._slots)
-
-    def __len__(self) -> int:
-        return self._count
 
     def get(self, digest: bytes) -> int | None:
         """The number of a digest, None if it has none."""
-        return self._find(digest)[1]
+        number = self._latest.get(digest)
+        return self._find(digest)[1] if number is None and self._count else number
 
     def put(self, digest: bytes, number: int) -> None:
         """Give a digest its number, whether it has one or not."""
+        self._latest[digest] = number
+        if len(self._latest) > _LATEST:
+            for each, its in self._latest.items():
+                self._keep(each, its)
+            self._latest.clear()
+
+    def _keep(self, digest: bytes, number: int) -> None:
+        """Write an entry to the file."""
         if self._count * 2 >= self._slots:
             self._grow()
         slot, known = self._find(digest)

@@ -1,7 +1,7 @@
 """Write a git pack, walk a pack, check a pack's checksum; nothing else. Reading packs is left to git.
 
-Packs made here hold whole objects (no deltas) at zlib level 1: quick to write, and git compresses them against each
-other when a stage is sealed. Format: gitformat-pack(5), version 2.
+Packs made here hold whole objects (no deltas), the first gigabyte of them not even compressed: git compresses them
+against each other when a stage is sealed, and until then only time counts. Format: gitformat-pack(5), version 2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from swhkit.swhid import Kind, ObjectId
 
 _TYPES = {Kind.REVISION: 1, Kind.DIRECTORY: 2, Kind.CONTENT: 3, Kind.RELEASE: 4}
 _KINDS = {number: kind for kind, number in _TYPES.items()}
-_LEVEL = 1
+#: zlib's levels: until a pack has so many bytes, and from then on, lest the disk be what is too small.
+_LEVELS, _PLAIN = (0, 1), 1 << 30
 _BUFFER = 1 << 20
 #: Bytes read at once to look at an object: most are no longer.
 _GLANCE = 1 << 12
@@ -63,7 +64,7 @@ class PackWriter:
         try:
             if isinstance(source, Bytes):
                 digest.update(source.data)
-                self._write(head + zlib.compress(source.data, _LEVEL))
+                self._write(head + zlib.compress(source.data, self._level))
             else:
                 self._write(head)
                 self._deflate(source, digest)
@@ -134,6 +135,10 @@ class PackWriter:
                 self._file.close()
             self._tmp.unlink(missing_ok=True)
 
+    @property
+    def _level(self) -> int:
+        return _LEVELS[self.bytes_written >= _PLAIN]
+
     def _write_head(self) -> None:
         self._file.write(struct.pack(">4sII", b"PACK", 2, self._count))
 
@@ -142,7 +147,7 @@ class PackWriter:
         self.bytes_written += len(data)
 
     def _deflate(self, source: ByteSource, digest: hashlib._Hash) -> None:
-        squeeze, seen = zlib.compressobj(_LEVEL), 0
+        squeeze, seen = zlib.compressobj(self._level), 0
         for chunk in source.chunks():
             seen += len(chunk)
             if seen > source.length:

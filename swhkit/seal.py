@@ -95,13 +95,14 @@ def _compress_own(stage: Stage, adopted: set[str]) -> None:
     """Delta-compress what is not adopted, once: nobody does it later. Adopted packs keep their deltas."""
     for own in [pack for pack in stage.packs() if pack.path.name not in adopted]:
         line = f"{own.path.name}\n".encode("ascii")
-        if _pack_objects(stage, [line], "--stdin-packs", "--no-reuse-delta") != own.path.stem:
+        if _pack_objects(stage, [line], "--stdin-packs", "--no-reuse-object") != own.path.stem:
             _remove(own)
 
 
 def _pack_objects(stage: Stage, lines: Iterable[bytes], *options: str) -> str | None:
     """Run ``git pack-objects`` into the stage; the new pack's name (``pack-HEX``), or None when nothing was to be packed."""
-    config = ("-c", f"core.bigFileThreshold={_BIG_FILE}")
+    # What is not a delta is compressed anew: the pack of single objects is hardly compressed at all.
+    config = ("-c", f"core.bigFileThreshold={_BIG_FILE}", "-c", "pack.compression=1")
     prefix = stage.scratch / "pack"
     done = stage.git().run(
         *config, "pack-objects", "-q", "--delta-base-offset", *options, prefix, input=lines

@@ -26,12 +26,18 @@ Read = Callable[[Iterable[ObjectId]], dict[ObjectId, bytes]]
 
 
 class _Folder:
-    """A folder that was looked into. ``entries`` has folders below only where those were looked into as well."""
+    """A folder that was looked into. ``entries`` has folders below only where those were looked into as well.
 
-    __slots__ = ("changed", "digest", "entries")
+    ``below``: names of folders in it that have changed, or were just made; ``changed``: whether it has to be hashed.
+    """
 
-    def __init__(self, digest: bytes, entries: dict[bytes, Entry | _Folder]) -> None:
-        self.digest, self.entries, self.changed = digest, entries, False
+    __slots__ = ("below", "changed", "digest", "entries")
+
+    def __init__(
+        self, digest: bytes, entries: dict[bytes, Entry | _Folder], *, changed: bool = False
+    ) -> None:
+        self.digest, self.entries, self.changed = digest, entries, changed
+        self.below: set[bytes] = set()
 
 
 class Tree:
@@ -105,7 +111,7 @@ class Tree:
         chain = self._chain(names[:-1])
         if not chain or chain[-1].entries.pop(names[-1], None) is None:
             return False
-        _touch(chain)
+        _touch(chain, names)
         if not self._keep_empty:
             while len(chain) > 1 and not chain[-1].entries:
                 chain.pop()
@@ -131,9 +137,7 @@ class Tree:
         """A root that was just looked into; everything else is forgotten."""
         self._loaded = 0
         if digest is None:
-            root = _Folder(EMPTY_DIRECTORY, {})
-            root.changed = True
-            return root
+            return _Folder(EMPTY_DIRECTORY, {}, changed=True)
         return self._load(digest)
 
     def _load(self, digest: bytes) -> _Folder:
@@ -172,11 +176,12 @@ class Tree:
         for name in names:
             folder = self._below(chain[-1], name)
             if folder is None:
-                folder = chain[-1].entries[name] = _Folder(EMPTY_DIRECTORY, {})
+                folder = chain[-1].entries[name] = _Folder(EMPTY_DIRECTORY, {}, changed=True)
                 self._loaded += 1
-                folder.changed = True
-                _touch(chain)
-            chain.append(folder)
+                chain.append(folder)
+                _touch(chain, names)
+            else:
+                chain.append(folder)
         return chain
 
     def _place(self, path: bytes, type: str, digest: bytes, perms: int) -> None:
@@ -188,20 +193,21 @@ class Tree:
         self._loaded += there is None
         if not isinstance(there, Entry) or there.target != digest or there.perms != perms:
             chain[-1].entries[names[-1]] = Entry(names[-1], type, digest, perms)
-            _touch(chain)
+            _touch(chain, names)
 
     def _hash(self, top: _Folder) -> bytes:
         """The digest of a folder; those below that have changed are hashed first."""
         stack = [top]
         while stack:
             folder = stack[-1]
-            below = [n for n in folder.entries.values() if isinstance(n, _Folder) and n.changed]
-            if folder.changed and below:
-                stack.extend(below)
-                continue
-            stack.pop()
-            if folder.changed:
-                self._settle(folder)
+            while folder.below:
+                below = folder.entries.get(folder.below.pop())
+                if isinstance(below, _Folder) and below.changed:
+                    stack.append(below)
+            if stack[-1] is folder:
+                stack.pop()
+                if folder.changed:
+                    self._settle(folder)
         return top.digest
 
     def _settle(self, folder: _Folder) -> None:
@@ -219,9 +225,12 @@ class Tree:
             self._fresh.append(directory)
 
 
-def _touch(chain: list[_Folder]) -> None:
-    for folder in chain:
+def _touch(chain: list[_Folder], names: list[bytes]) -> None:
+    """Note that the last folder of a chain has changed; ``names`` are those of the folders below the first."""
+    for folder, name in zip(chain, names[: len(chain) - 1], strict=False):
         folder.changed = True
+        folder.below.add(name)
+    chain[-1].changed = True
 
 
 def _names(path: bytes) -> list[bytes]:
