@@ -60,7 +60,7 @@ from swhkit.model import (
     Visit,
     VisitStatus,
 )
-from swhkit.net import Network, Target, curl_resolve, dial, pinned_url
+from swhkit.net import Network, Target, UrlForm, curl_resolve, dial, pinned_url, url_form
 from swhkit.process import Completed, Runner
 from swhkit.refnames import is_branch
 from swhkit.ssh import SshKeys, ssh_command, ssh_environment
@@ -242,6 +242,7 @@ __all__ = [
     "TooLarge",
     "Tree",
     "Unavailable",
+    "UrlForm",
     "Visit",
     "VisitContext",
     "VisitStatus",
@@ -263,5 +264,6 @@ __all__ = [
     "read_directory",
     "ssh_command",
     "ssh_environment",
+    "url_form",
     "without_secrets",
 ]

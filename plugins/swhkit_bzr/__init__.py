@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, hookimpl, url_form
 
 #: A first label that says what a host serves.
 _HOST = re.compile(r"(?:bzr|bazaar)\.")
@@ -44,20 +43,17 @@ def swhkit_loaders() -> list[Provider]:
 @hookimpl
 def swhkit_visit_type(url: str) -> str | None:
     """``bzr`` for what looks like a Bazaar branch, by its form or (a local path) by what is there."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
+    form = url_form(url)
+    if form is None:
         return None
-    if parts.scheme in ("", "file"):
-        path = url if not parts.scheme else unquote(parts.path)
-        return "bzr" if path.startswith("/") and "\0" not in path and _is_local(Path(path)) else None
-    if parts.scheme in ("bzr", "bzr+ssh", "bzr+http", "bzr+https"):
+    if form.local is not None:
+        return "bzr" if _is_local(form.local) else None
+    if form.scheme in ("bzr", "bzr+ssh", "bzr+http", "bzr+https"):
         return "bzr"
-    if parts.scheme not in ("http", "https") or parts.path.rstrip("/").endswith((".git", ".bundle")):
+    if form.scheme not in ("http", "https") or form.path.rstrip("/").endswith((".git", ".bundle")):
         return None
-    in_folder = "bzr" in parts.path.rstrip("/").split("/")[1:-1] and not _OTHERS.search(host)
-    return "bzr" if _HOST.match(host) or in_folder else None
+    in_folder = "bzr" in form.path.rstrip("/").split("/")[1:-1] and not _OTHERS.search(form.host)
+    return "bzr" if _HOST.match(form.host) or in_folder else None
 
 
 def _is_local(path: Path) -> bool:

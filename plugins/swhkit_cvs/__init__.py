@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Duration, Provider, Size, hookimpl
+from swhkit.plugin import Duration, Provider, Size, hookimpl, url_form
 
 #: How many entries of a folder are looked at to see RCS files in it.
 _LOOKED_AT = 1000
@@ -39,21 +38,17 @@ def swhkit_loaders() -> list[Provider]:
 @hookimpl
 def swhkit_visit_type(url: str) -> str | None:
     """``cvs`` for ``pserver://``, for ``rsync://`` of a CVS host or root, and for a local folder of RCS files."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
+    form = url_form(url)
+    if form is None:
         return None
-    if parts.scheme in ("", "file"):
-        path = url if not parts.scheme else unquote(parts.path)
-        return "cvs" if path.startswith("/") and "\0" not in path and _has_rcs_files(Path(path)) else None
-    if parts.scheme == "pserver":
+    if form.local is not None:
+        return "cvs" if _has_rcs_files(form.local) else None
+    if form.scheme == "pserver":
         return "cvs"
-    if parts.scheme != "rsync":
+    if form.scheme != "rsync":
         return None
-    segments = parts.path.strip("/").split("/")
-    named = any(segment in ("cvs", "cvsroot", "CVSROOT") for segment in segments[:-1])
-    return "cvs" if named or "cvs" in host.split(".") else None
+    named = any(segment in ("cvs", "cvsroot", "CVSROOT") for segment in form.segments[:-1])
+    return "cvs" if named or "cvs" in form.host.split(".") else None
 
 
 def _has_rcs_files(path: Path) -> bool:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, hookimpl, url_form
 
 #: Hosts where a path of two segments is a repository (and on any ``gitlab.`` host, where more are groups).
 FORGES = frozenset(
@@ -65,22 +64,19 @@ def swhkit_visit_type(url: str) -> str | None:
     """
     if _SCP.fullmatch(url):
         return "git"
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
+    form = url_form(url)
+    if form is None:
         return None
-    if parts.scheme in ("", "file"):
-        path = url if not parts.scheme else unquote(parts.path)
-        return "git" if path and "\0" not in path and _is_local(Path(path)) else None
-    if parts.scheme not in ("git", "http", "https", "ssh", "git+ssh"):
+    if form.local is not None:
+        return "git" if _is_local(form.local) else None
+    if form.scheme not in ("git", "http", "https", "ssh", "git+ssh"):
         return None
-    path = parts.path.rstrip("/")
-    if parts.scheme in ("git", "git+ssh") or path.endswith((".git", ".bundle")):
+    path = form.path.rstrip("/")
+    if form.scheme in ("git", "git+ssh") or path.endswith((".git", ".bundle")):
         return "git"
-    segments = len([segment for segment in path.split("/") if segment])
-    in_groups = segments >= 2 and host.startswith("gitlab.") and "/-/" not in path
-    return "git" if in_groups or (segments == 2 and host in FORGES) else None
+    depth = len(form.segments)
+    in_groups = depth >= 2 and form.host.startswith("gitlab.") and "/-/" not in path
+    return "git" if in_groups or (depth == 2 and form.host in FORGES) else None
 
 
 def _is_local(path: Path) -> bool:

@@ -8,11 +8,10 @@ of a repository counts, and what it only points to (subrepositories, largefiles,
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, hookimpl, url_form
 
 #: Hosts that have Mercurial repositories, and nothing else.
 HOSTS = frozenset({"foss.heptapod.net", "hg.mozilla.org", "heptapod.host", "hg.sr.ht"})
@@ -40,20 +39,17 @@ def swhkit_loaders() -> list[Provider]:
 @hookimpl
 def swhkit_visit_type(url: str) -> str | None:
     """``hg`` for what looks like a Mercurial repository, by its form or (a local path) by what is there."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
+    form = url_form(url)
+    if form is None:
         return None
-    if parts.scheme in ("", "file"):
-        path = url if not parts.scheme else unquote(parts.path)
-        return "hg" if path and "\0" not in path and _is_local(Path(path)) else None
-    if parts.scheme not in ("http", "https", "ssh"):
+    if form.local is not None:
+        return "hg" if _is_local(form.local) else None
+    if form.scheme not in ("http", "https", "ssh"):
         return None
-    segments = [segment for segment in parts.path.split("/") if segment]
+    segments = form.segments
     if not segments or segments[-1].endswith((".git", ".bundle")):
         return None
-    named = host in HOSTS or host.startswith("hg.") or segments[-1].endswith(".hg")
+    named = form.host in HOSTS or form.host.startswith("hg.") or segments[-1].endswith(".hg")
     return "hg" if named or "hg" in segments[:-1] else None
 
 

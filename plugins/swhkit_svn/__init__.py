@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from swhkit.plugin import Duration, Provider, Size, hookimpl
+from swhkit.plugin import Duration, Provider, Size, hookimpl, url_form
 
 #: How a dump begins (notes/dump-load-format.txt), and what a compressed one begins with (RFC 1952).
 DUMP_MAGIC, GZIP_MAGIC = b"SVN-fs-dump-format-version: ", b"\x1f\x8b"
@@ -47,25 +46,22 @@ def swhkit_loaders() -> list[Provider]:
 @hookimpl
 def swhkit_visit_type(url: str) -> str | None:
     """``svn`` for what looks like a Subversion repository or dump, by its form or (a local path) by what is there."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-    except ValueError:
+    form = url_form(url)
+    if form is None:
         return None
-    if parts.scheme in ("svn", "svn+ssh"):
+    if form.local is not None:
+        return "svn" if _is_local(form.local) else None
+    if form.scheme in ("svn", "svn+ssh"):
         return "svn"
-    if parts.scheme in ("", "file"):
-        path = url if not parts.scheme else unquote(parts.path)
-        return "svn" if path.startswith("/") and "\0" not in path and _is_local(Path(path)) else None
-    if parts.scheme not in ("http", "https", "ftp") or parts.path.rstrip("/").endswith((".git", ".bundle")):
+    if form.scheme not in ("http", "https", "ftp") or form.path.rstrip("/").endswith((".git", ".bundle")):
         return None
-    if parts.path.endswith(DUMP_NAMES):
+    if form.path.endswith(DUMP_NAMES):
         return "svn"
-    if parts.scheme == "ftp":
+    if form.scheme == "ftp":
         return None
-    if host == "svn.code.sf.net":
-        return "svn" if parts.path.startswith("/p/") else None
-    return "svn" if host.startswith("svn.") or "svn" in parts.path.split("/") else None
+    if form.host == "svn.code.sf.net":
+        return "svn" if form.path.startswith("/p/") else None
+    return "svn" if form.host.startswith("svn.") or "svn" in form.path.split("/") else None
 
 
 def _is_local(path: Path) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
-from swhkit.plugin import Provider, Size, hookimpl
+from swhkit.plugin import Provider, Size, hookimpl, url_form
 from swhkit_tarball.checksums import parse_checksums
 from swhkit_tarball.versions import parse_time
 
@@ -145,22 +145,17 @@ def swhkit_loaders() -> list[Provider]:
 @hookimpl(trylast=True)
 def swhkit_visit_type(url: str) -> str | None:
     """``tarball-directory`` for URLs that end as archives do, ``directory`` for a local folder that is no repository."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    form = url_form(url)
+    if form is None or form.scheme not in ("file", "http", "https", "ftp"):
         return None
-    if parts.scheme not in ("", "file", "http", "https", "ftp"):
-        return None
-    path = unquote(parts.path) if parts.scheme else url
-    if _ENDING.fullmatch(path):
+    if _ENDING.fullmatch(form.path if form.local else unquote(form.path)):
         return "tarball-directory"
-    return "directory" if parts.scheme in ("", "file") and _is_plain_folder(path) else None
+    return "directory" if form.local is not None and _is_plain_folder(form.local) else None
 
 
-def _is_plain_folder(path: str) -> bool:
-    """Whether a folder lies at ``path``, and nothing in it looks like a repository's."""
+def _is_plain_folder(folder: Path) -> bool:
+    """Whether there is a folder, and nothing in it looks like a repository's."""
     try:
-        folder = Path(path)
         return folder.is_dir() and not any((folder / mark).exists() for mark in _MARKS)
-    except (OSError, ValueError):
+    except OSError:
         return False

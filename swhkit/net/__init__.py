@@ -9,6 +9,7 @@ forgive disagree with each other about which host they mean.
 
 from swhkit.net.addresses import is_public
 from swhkit.net.connect import dial, pinned_url, port_of
+from swhkit.net.forms import UrlForm, url_form
 from swhkit.net.policy import SCHEMES, Network, Target, When, curl_resolve, without_secret
 from swhkit.net.urls import MAX_URL
 
@@ -17,11 +18,13 @@ __all__ = [
     "SCHEMES",
     "Network",
     "Target",
+    "UrlForm",
     "When",
     "curl_resolve",
     "dial",
     "is_public",
     "pinned_url",
     "port_of",
+    "url_form",
     "without_secret",
 ]
