@@ -64,12 +64,15 @@ def command_line(process: int) -> str:
 
 
 def working_in(folder: Path) -> list[str]:
-    """Number and command line of each other process that names ``folder``, works in it, or has a file of it open."""
+    """Number and command line of each other process that names ``folder``, works in it, or has a file of it open.
+
+    One that is dying has no command line any more, but for a moment still its files, and their locks.
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and int(entry.name) != os.getpid():
             line = command_line(int(entry.name))
-            if line and any(f"{folder}{end}" in place for place in (line, *_places(entry)) for end in "/ "):
+            if any(f"{folder}{end}" in place for place in (line, *_places(entry)) for end in "/ "):
                 found.append(f"{entry.name} {line[:200]}")
     return found
 
