@@ -7,7 +7,7 @@ of 1.5 (``[-r N] URL[@N] PATH``) and the one before (``PATH [-r N] URL``).
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -159,6 +159,11 @@ def _joined(place: str, base: str, path: str) -> str | None:
                 return None
             names.pop()
         elif name not in ("", "."):
+            plain = unquote(
+                name
+            )  # Subversion reads an escaped ".." as one, and an escaped slash of a local path too
+            if plain in (".", "..") or "/" in plain or "\0" in plain:
+                return None
             names.append(quote(name.encode("utf-8", "surrogateescape"), safe=_SAFE))
     return "/".join([place, *names])
 
