@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -353,3 +354,23 @@ def test_in_a_dump_file(repository: SvnRepository, target: Archive, tmp_path: Pa
     repository.commit(node("lib/l.c", "change", text=b"three\n"))
     (tmp_path / "it.svndump").write_bytes(repository.dump())
     assert load(target, f"{tmp_path}/it.svndump").snapshot == load(target, repository.url).snapshot
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "http://[x/lib e",
+        "//[x/lib e",
+        "http://h\x01:x/lib e",
+        "svn://h:99999999/l e",
+        "^/lib@1 " + "a/" * 4000 + "e",
+    ],
+)
+def test_lines_that_are_no_external(line: str, repository: SvnRepository, target: Archive) -> None:
+    """A URL that is none, or a path deeper than any, is one that is not there."""
+    repository.commit(externals("trunk", line))
+    begun = time.monotonic()
+    report = load(target, repository.url)
+    assert (report.status, report.error) == ("full", None)
+    assert "trunk/e" not in paths(target, history_of(target, report)[0][1].directory)
+    assert time.monotonic() - begun < 10
