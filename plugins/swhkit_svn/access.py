@@ -6,12 +6,13 @@ They ask no questions, read and leave no credentials, and connect to the address
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 from xml.etree import ElementTree
 
@@ -35,6 +36,7 @@ from swhkit.plugin import (
     without_secrets,
 )
 from swhkit_svn.dump import PIECE, Damaged, Dump, NodeRecord, Properties, RevisionRecord
+from swhkit_svn.externals import contains
 from swhkit_svn.ssh import ssh_environment
 from swhkit_svn.texts import Text, Workshop
 
@@ -44,6 +46,13 @@ _PASSING = re.compile(r"E(?:0001(?:0[1-4]|1[0-3])|6700\d\d|120\d\d\d|210002|1750
 _HTTP_SECONDS = 120
 #: Bytes that a description of one path may have; seconds it may take.
 _INFO_LIMIT, _INFO_SECONDS = 1 << 20, 120.0
+_HTTP = ("http", "https")
+#: The ports of the other schemes; Subversion leaves them out of a URL.
+_PORTS = {"svn": 3690, "svn+ssh": 22}
+#: What ``svn cat`` writes before a text that it was led to.
+_REDIRECTING = b"Redirecting to URL '"
+#: Subversion's configuration: it starts no ssh but the one it is given (else it would be ``ssh``, with what keys there are).
+_CONFIG = "[tunnels]\nssh = $SVN_SSH false\n"
 
 
 class Info(msgspec.Struct, frozen=True):
@@ -105,9 +114,10 @@ class Reach:
         """A private folder with Subversion's configuration."""
         folder = self._context.scratch / name
         folder.mkdir(mode=0o700, exist_ok=True)
-        file = folder / "servers"
-        file.touch(mode=0o600)
-        file.write_text(servers, encoding="ascii")
+        for kind, text in (("servers", servers), ("config", _CONFIG)):
+            file = folder / kind
+            file.touch(mode=0o600)
+            file.write_text(text, encoding="ascii")
         return folder
 
 
@@ -159,7 +169,27 @@ class Access:
         at = ["-r", revision] if revision else []
         argv = ["svn", "info", "--xml", *at, *self._options, "--", f"{url}@{peg}"]
         done = self.runner.run(argv, input=self._password, max_output=_INFO_LIMIT, timeout=_INFO_SECONDS)
-        return _parse_info(done.stdout, url)
+        found = _parse_info(done.stdout, url)
+        if not (self._is_ours(found.url) and contains(found.root, found.url)):
+            raise Unavailable(
+                f"{without_secrets(url)}: the server leads to {without_secrets(found.url)} in the repository "
+                f"{without_secrets(found.root)}, where it may not lead"
+            )
+        return found
+
+    def _is_ours(self, url: str) -> bool:
+        """Whether a URL that a server's answer led to is one that this way was made for. Subversion follows redirections
+        to any scheme, those of this machine's files and of ssh too; only what it does over HTTP is judged by the
+        proxy."""
+        ours, theirs = urlsplit(self.url), urlsplit(url)
+        if ours.scheme in _HTTP:
+            return theirs.scheme in _HTTP
+        port = _PORTS.get(ours.scheme)
+        return (ours.scheme, ours.hostname, ours.port or port) == (
+            theirs.scheme,
+            theirs.hostname,
+            theirs.port or port,
+        )
 
     @contextmanager
     def dump(
@@ -206,7 +236,14 @@ class Access:
         with self.runner.start(argv, stdin=self._password is not None, timeout=seconds) as child:
             if self._password is not None:
                 child.feed([self._password])
-            text = workshop.text(iter(lambda: child.stdout.read(PIECE), b""))
+            begin = _begin(child.stdout, len(_REDIRECTING))
+            if (
+                begin == _REDIRECTING and urlsplit(self.url).scheme in _HTTP
+            ):  # where the text is from, nobody has judged
+                raise Unavailable(
+                    f"{without_secrets(url)}: the server leads elsewhere, though it did not before"
+                )
+            text = workshop.text(itertools.chain([begin], iter(lambda: child.stdout.read(PIECE), b"")))
             child.wait()
         return text
 
@@ -275,6 +312,14 @@ def _parse_info(document: bytes, url: str) -> Info:
         )
     except (ElementTree.ParseError, AssertionError, ValueError) as error:
         raise Unavailable(f"{without_secrets(url)}: what svn says of it cannot be read ({error})") from error
+
+
+def _begin(stream: BinaryIO, length: int) -> bytes:
+    """The first bytes of a stream; fewer only where it ends."""
+    begin = b""
+    while len(begin) < length and (piece := stream.read(length - len(begin))):
+        begin += piece
+    return begin
 
 
 def _canonical(url: str) -> str:

@@ -7,12 +7,14 @@ of 1.5 (``[-r N] URL[@N] PATH``) and the one before (``PATH [-r N] URL``).
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
 #: Definitions that one folder may have, and bytes of one line.
 MAX_LINES, _MAX_LINE = 1000, 8192
+#: Bytes of an external's path: no working copy could have a longer one (PATH_MAX of Linux, folders above left room).
+_MAX_PATH = 2048
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 _DATE = r"\{[0-9TZ :.+-]{1,40}\}"
 _REVISION = re.compile(rf"[0-9]{{1,10}}|HEAD|head|{_DATE}")
@@ -123,7 +125,7 @@ def _path(word: str) -> bytes:
     if raw.startswith(b"/") or b"\0" in raw:
         raise Malformed(word)
     parts = [part for part in raw.split(b"/") if part not in (b"", b".")]
-    if not parts or b".." in parts or b"\xff" in parts:
+    if not parts or b".." in parts or b"\xff" in parts or len(raw) > _MAX_PATH:
         raise Malformed(word)
     return b"/".join(parts)
 
@@ -133,6 +135,15 @@ def resolve(url: str, root: str, folder: bytes) -> str | None:
 
     None if it leads above what there is, or is no URL.
     """
+    try:
+        found = _resolved(url, root, folder)
+        urlsplit(found or "")
+    except ValueError:  # brackets that do not match
+        return None
+    return found
+
+
+def _resolved(url: str, root: str, folder: bytes) -> str | None:
     parts = urlsplit(root)
     here = f"{parts.path.rstrip('/')}/{quote_path(folder)}"
     if _ABSOLUTE.fullmatch(url):
@@ -159,6 +170,11 @@ def _joined(place: str, base: str, path: str) -> str | None:
                 return None
             names.pop()
         elif name not in ("", "."):
+            plain = unquote(
+                name
+            )  # Subversion reads an escaped ".." as one, and an escaped slash of a local path too
+            if plain in (".", "..") or "/" in plain or "\0" in plain:
+                return None
             names.append(quote(name.encode("utf-8", "surrogateescape"), safe=_SAFE))
     return "/".join([place, *names])
 

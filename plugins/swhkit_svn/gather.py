@@ -192,6 +192,9 @@ class Gatherer:
         access = self._access(url)
         peg = "" if external.peg == "HEAD" else external.peg
         info = access.info(access.url, peg, None if external.revision == external.peg else external.revision)
+        ours = self._place.root if self._place is not None else ""
+        if access.target.scheme == "file" and unquote_to_bytes(info.root) != unquote_to_bytes(ours):
+            raise InvalidUrl(f"{url}: this is another repository of this machine")
         workshop = Workshop(self._context.scratch, self._config.external_size, self._config.external_size)
         if info.kind != "dir":
             return (yield from self._file(access, info, workshop, self._config.external_time)).entry

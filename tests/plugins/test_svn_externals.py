@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,9 +20,12 @@ from swhkit.archive import Archive
 from swhkit.manifest import parse as parse_object
 from swhkit.model import Directory
 from swhkit.net import Network
+from swhkit.plugin import ChildFailed, Runner, SshKeys, Unavailable
 from swhkit.swhid import Kind, ObjectId
 from swhkit_svn import SvnConfig, loader
+from swhkit_svn.access import Access
 from swhkit_svn.externals import External, Malformed, parse, resolve
+from swhkit_svn.texts import Workshop
 
 FORMATS = [
     ("^/lib vendor", "vendor", "^/lib", "HEAD", "HEAD"),
@@ -50,6 +57,10 @@ RESOLVED = [
     ("HTTP://g/a b", "http://g/a%20b"),
     ("http://g/a/../../..", None),
     ("lib", None),
+    ("^/%2e%2e/other", None),
+    ("^/a%2F..%2f..%2fother", None),
+    ("//h/%2E./other", None),
+    ("^/%252e%252e/x", "svn://h/repo/%252e%252e/x"),
 ]
 
 
@@ -251,6 +262,80 @@ def test_nobody_goes_where_a_stranger_points(
     assert seen == []
 
 
+@contextmanager
+def leading_to(url: str) -> Iterator[str]:
+    """A web server that redirects everything; yields its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_OPTIONS(self) -> None:
+            self.send_response(301)
+            self.send_header("Location", url)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_no_redirection_leads_to_a_local_repository(
+    repository: SvnRepository, target: Archive, tmp_path: Path
+) -> None:
+    """Subversion would follow it, for a folder and for a file, of the origin and of an external."""
+    secret = SvnRepository(tmp_path / "secret")
+    secret.commit(node("key", text=b"secret", properties={}))
+    for place in (secret.url, f"{secret.url}/key"):
+        with leading_to(place) as base:
+            report = load(target, f"{base}/repo")
+            assert report.status == "failed"
+            assert "may not lead" in (report.error or "")
+            reach = Access(Runner(tmp_path), shell().check(base), tmp_path, SshKeys())
+            with pytest.raises((Unavailable, ChildFailed)):
+                reach.text(f"{base}/x", 1, Workshop(tmp_path, 1 << 20), None)
+            with svnserve(
+                tmp_path / "served"
+            ) as own:  # the host of the origin is one that externals may name
+                repository.commit(externals("trunk", f"{base}/repo e{repository.revision}"))
+                report = load(target, f"{own}/repo")
+            assert set(paths(target, history_of(target, report)[0][1].directory)) == {
+                "lib/", "lib/in ner/", "lib/l.c", "lib/ln", "trunk/",
+            }  # fmt: skip
+
+
+def test_no_ssh_but_ours(tmp_path: Path) -> None:
+    """A redirection to svn+ssh starts no ssh, which would use what keys it finds."""
+    marker, program = tmp_path / "called", tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {marker}\n")
+    program.chmod(0o755)
+    with archive("memory", tmp_path) as target, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        with leading_to("svn+ssh://h.invalid/x") as base:
+            assert load(target, f"{base}/repo").status == "not_found"
+    assert not marker.exists()
+
+
+def test_escaped_ways_out_of_a_repository(target: Archive, tmp_path: Path) -> None:
+    """An escaped ``..`` in an external leads from a dump file to no repository beside it."""
+    secret = SvnRepository(tmp_path / "secret")
+    secret.commit(node("key", text=b"secret", properties={}))
+    repository = SvnRepository(tmp_path / "repo")
+    repository.commit(folder("t"))
+    ways = ("%2e%2e/secret", "..%2fsecret", "%2e%2e%2fsecret", "x%2f..%2f..%2fsecret", "%2e%2e/%2e%2e/secret")
+    repository.commit(externals("t", "\n".join(f"^/{way} e{n}" for n, way in enumerate(ways))))
+    (tmp_path / "it.svndump").write_bytes(repository.dump())
+    for url in (repository.url, f"{tmp_path}/it.svndump"):
+        report = load(target, url)
+        assert report.status == "full"
+        assert paths(target, history_of(target, report)[0][1].directory) == {"t/": b""}
+
+
 def test_a_private_server_of_its_own(repository: SvnRepository, target: Archive, tmp_path: Path) -> None:
     """Where a person may go, an external on the same server may be; nobody else's visit goes there."""
     SvnRepository(tmp_path / "served" / "other").commit(node("o", text=b"o", properties={}))
@@ -269,3 +354,23 @@ def test_in_a_dump_file(repository: SvnRepository, target: Archive, tmp_path: Pa
     repository.commit(node("lib/l.c", "change", text=b"three\n"))
     (tmp_path / "it.svndump").write_bytes(repository.dump())
     assert load(target, f"{tmp_path}/it.svndump").snapshot == load(target, repository.url).snapshot
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "http://[x/lib e",
+        "//[x/lib e",
+        "http://h\x01:x/lib e",
+        "svn://h:99999999/l e",
+        "^/lib@1 " + "a/" * 4000 + "e",
+    ],
+)
+def test_lines_that_are_no_external(line: str, repository: SvnRepository, target: Archive) -> None:
+    """A URL that is none, or a path deeper than any, is one that is not there."""
+    repository.commit(externals("trunk", line))
+    begun = time.monotonic()
+    report = load(target, repository.url)
+    assert (report.status, report.error) == ("full", None)
+    assert "trunk/e" not in paths(target, history_of(target, report)[0][1].directory)
+    assert time.monotonic() - begun < 10
