@@ -21,6 +21,8 @@ from swhkit_bzr.smart import Connection, Refused
 #: The id of no revision, which an empty branch ends with.
 NULL = b"null:"
 _HOPS = 5
+#: Bytes of a path that is told relative to another.
+_PATH = 1 << 14
 #: Errors that say that there is no branch.
 _NOTHING = (b"nobranch", b"norepository", b"NoSuchFile")
 
@@ -92,6 +94,8 @@ def _in_repository(connector: Connector, place: Place, connection: Connection) -
 
 def _joined(path: bytes, relative: bytes) -> bytes:
     """The path of a folder that is told relative to another."""
+    if len(relative) > _PATH:
+        raise ValueError("the path of its repository is too long")
     for part in relative.split(b"/"):
         if part == b"..":
             path = path.rstrip(b"/").rpartition(b"/")[0] or b"/"
@@ -107,7 +111,10 @@ def _tags(branch: Branch) -> dict[bytes, bytes]:
         if error.word == b"NoSuchFile":  # formats without tags
             return {}
         raise
-    return msgspec.convert(bencode.decode(told) if told else {}, dict[bytes, bytes])
+    try:
+        return msgspec.convert(bencode.decode(told) if told else {}, dict[bytes, bytes])
+    except msgspec.ValidationError as error:
+        raise ValueError(f"its tags are not names and revisions ({error})") from None
 
 
 def _stacked_on(branch: Branch) -> bytes | None:

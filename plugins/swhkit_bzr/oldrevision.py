@@ -25,7 +25,7 @@ def parse_xml(data: bytes) -> Record:
     try:
         parser.Parse(data, True)
         return reader.record()
-    except (expat.ExpatError, OverflowError) as error:
+    except (expat.ExpatError, LookupError, OverflowError) as error:
         raise ValueError(f"a revision is no XML that can be read ({error})") from None
 
 

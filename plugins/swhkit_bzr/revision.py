@@ -11,6 +11,8 @@ from swhkit_bzr.record import Record, record_of
 #: Seconds of dates that can be told as a year from 1 to 9999; what is outside becomes 0, as for git.
 _FIRST, _LAST = -62135510961, 253402297199
 
+#: Seconds from UTC that an offset may have: far more than there are in the world.
+_FARTHEST = 1 << 40
 
 #: The notation of repositories whose revisions are such lists.
 NOTATION = b"10"
@@ -76,6 +78,8 @@ def _seconds(timestamp: bytes) -> int:
 
 def _offset(seconds: int) -> bytes:
     """Whole minutes as ``+HHMM``."""
+    if abs(seconds) > _FARTHEST:
+        raise ValueError("a revision is further from UTC than any clock")
     minutes = round(seconds / 60)
     return b"%c%02d%02d" % (b"-" if minutes < 0 else b"+", *divmod(abs(minutes), 60))
 

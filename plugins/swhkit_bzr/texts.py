@@ -55,8 +55,8 @@ class Texts:
             keys = b"\n".join(b"%s\0%s" % (text.file, text.revision) for text in texts)
             answer = branch.texts.call(b"Repository.iter_files_bytes", branch.repository, body=keys)
             while header := answer.body.readline(_LINE):
-                word, *rest = header.rstrip(b"\n").split(b"\0")
-                number = int(rest[-1])
+                word, _, rest = header.rstrip(b"\n").partition(b"\0")
+                number = int(rest.rpartition(b"\0")[2])
                 if word == b"ok" and 0 <= number < len(texts):
                     came.add(number)
                     yield from self._one(answer.body, texts[number])

@@ -58,11 +58,16 @@ def _shared(hg: Path) -> tuple[Path, Path | None]:
     pointer = hg / "sharedpath"
     if not pointer.is_file():
         return hg, None
-    with pointer.open("rb") as file:
-        named = file.read(4096).rstrip(b"\n").decode("utf-8", "surrogateescape")
+    named = _beginning(pointer).rstrip(b"\n").decode("utf-8", "surrogateescape")
     source = hg / named  # which is ``named`` where that is absolute
     if not source.is_dir():
         raise Broken("it shares the history of a repository that is not there")
     shares = hg / "shared"
-    whole = shares.is_file() and "bookmarks" in shares.read_text("utf-8", "replace").split()
+    whole = shares.is_file() and b"bookmarks" in _beginning(shares).split()
     return source, None if whole else hg / "bookmarks"
+
+
+def _beginning(path: Path) -> bytes:
+    """As much of a file as a short one has, however large it is."""
+    with path.open("rb") as file:
+        return file.read(4096)

@@ -97,7 +97,7 @@ class Manifests:
                 raise Broken(f"manifest {row.node.hex()} is damaged")
             self._recent.put(row.node, text)
             self._weigh(number, row, text)
-            if not self._history[row.link].flags & HELD:
+            if self._held_with(row) is None:
                 yield from self._directories(number, base, text, found, files)
 
     def _directories(
@@ -130,13 +130,20 @@ class Manifests:
         row = self[number]
         if row.root != NULL:
             return row.root
-        changeset = self._history[row.link]
-        if not changeset.flags & HELD:
-            return None
-        root = directory_of(self._context, changeset.revision)
+        revision = self._held_with(row)
+        root = None if revision is None else directory_of(self._context, revision)
         if root is not None:
             self._note(number, root=root)
         return root
+
+    def _held_with(self, row: Row) -> bytes | None:
+        """The held revision whose directory is this manifest's.
+
+        The changeset that a manifest is said to be of is no part of its node: it counts only if it names the manifest.
+        """
+        changeset = self._history[row.link]
+        held = changeset.flags & HELD and changeset.manifest == row.node
+        return changeset.revision if held else None
 
     def needed(self, node: bytes) -> bytes | None:
         """As ``root``, also for a manifest that came with a changeset that is held."""

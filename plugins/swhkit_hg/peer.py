@@ -25,6 +25,8 @@ from swhkit_hg.stream import Source, decompressed, exactly
 LISTING_LIMIT = 32 << 20
 #: Lines that may come before a server's own words (a login's greeting), and bytes of one.
 _GREETING, _LINE = 500, 1 << 20
+#: Bytes of a line with a length; Python itself refuses numbers of thousands of digits.
+_DIGITS = 40
 _CAPS = b"HG20,bundle2=" + quote(OFFER, safe="").encode("ascii")
 #: What is asked: everything (no heads, nothing in common), as a bundle of version 2 if the server can.
 _EVERYTHING = {b"bundlecaps": _CAPS, b"cg": b"1"}
@@ -114,7 +116,7 @@ class Stdio:
         line = self._stdout.readline(_LINE)
         if not line:
             raise CutShort("it ends in the middle")
-        if not line.strip().isdigit():
+        if not line.strip().isdigit() or len(line) > _DIGITS:
             raise Broken(f"the server has no answer to {command.decode('ascii')}")
         if (length := int(line)) > LISTING_LIMIT:
             raise LimitExceeded(

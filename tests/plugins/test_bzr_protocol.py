@@ -169,6 +169,10 @@ def test_a_server_of_ours_is_loaded_and_ghosts_are_nobodys_parents(tmp_path: Pat
             "MemoryError",
         ),
         (b"Repository.iter_files_bytes", message(b"ok", body=b"absent\0id\0r1\0000\n"), "is missing"),
+        (b"Repository.iter_files_bytes", message(b"ok", body=b"ok\n"), "cannot be read"),
+        (b"Branch.get_tags_bytes", message(b"d1:ai5ee"), "its tags are not names and revisions"),
+        (b"BzrDir.find_repositoryV3", message(b"ok", b"a/" * 3_000_000), "too long"),
+        (b"Branch.get_tags_bytes", message(b"le"), "its tags are not names and revisions"),
         (
             b"Repository.iter_files_bytes",
             message(b"ok", body=b"ok\0000\n" + zlib.compress(TEXT.upper())),
@@ -372,3 +376,12 @@ def test_references(base: str, reference: str, expected: str) -> None:
 )
 def test_guesses(url: str, is_bzr: bool) -> None:
     assert swhkit_visit_type(url) == ("bzr" if is_bzr else None)
+
+
+def test_old_revisions_that_lie() -> None:
+    top = b'<revision revision_id="r" committer="c" timestamp="1" timezone="%s"/>'
+    with pytest.raises(ValueError, match="further from UTC"):
+        revision_of(parse_xml(top % (b"9" * 4000)), bytes(20), ())
+    for encoding in (b"rot13", b"hex", b"nonsense"):
+        with pytest.raises(ValueError, match="no XML that can be read"):
+            parse_xml(b'<?xml version="1.0" encoding="%s"?><revision/>' % encoding)

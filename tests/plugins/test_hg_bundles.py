@@ -400,3 +400,20 @@ def test_a_delta_with_a_hunk_in_every_twelve_bytes_takes_no_memory(visits: Loads
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_manifest_does_not_pass_for_that_of_a_held_changeset(visits: Loads, tmp_path: Path) -> None:
+    """Which changeset has brought a manifest is not hashed: a lie about it must not give another's directory."""
+    writer = Writer()
+    one = writer.commit({b"a": b"1"})
+    file = tmp_path / "bundle.hg"
+    file.write_bytes(writer.bundle())
+    visits.full(file)
+    writer.commit({b"a": b"2"}, one)
+    with loads(tmp_path / "honest") as others:
+        file.write_bytes(writer.bundle())
+        honest = others.full(file)
+    for manifest in writer.manifests:
+        manifest.link = one.node
+    file.write_bytes(writer.bundle())
+    assert visits.full(file) == honest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from swhkit.model import Branch, BranchType
 from swhkit.plugin import Limits
 from swhkit.swhid import Kind, ObjectId
 from swhkit_hg import HgConfig, swhkit_visit_type
+from swhkit_hg.errors import Broken
+from swhkit_hg.peer import Stdio
 
 Make = Callable[[str], Repository]
 
@@ -322,3 +325,9 @@ def test_what_looks_like_mercurial_is_told_by_its_url(make: Make, tmp_path: Path
     ]  # fmt: skip
     assert [url for url in yes if swhkit_visit_type(url) != "hg"] == []
     assert [url for url in no if swhkit_visit_type(url) is not None] == []
+
+
+def test_a_length_of_thousands_of_digits_is_no_length() -> None:
+    answer = b"capabilities: branchmap pushkey\n1\n\n" + b"9" * 5000 + b"\n"
+    with pytest.raises(Broken, match="no answer to branchmap"):
+        Stdio(io.BytesIO(), io.BytesIO(answer))
