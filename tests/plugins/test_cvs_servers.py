@@ -156,6 +156,8 @@ def test_a_damaged_file_of_a_pserver_fails_the_visit_in_its_words(cvs: Visits) -
 
 HEAD = "M RCS file: {path}\nM head: 1.1\nM total revisions: 1;\tselected revisions: {count}\nM description:\n"
 BODY = f"M {BETWEEN}\nM revision 1.1\nM date: 2001/01/01 10:00:00;  author: a;  state: Exp;\nM log\nM {END}\nok\n"
+LONG_NUMBER = BODY.replace("1.1", "1." + "1" * 5000)
+MANY_IDS = BODY.replace("Exp;", "Exp;" + "commitid: " * 10**6)
 
 
 @pytest.mark.parametrize(
@@ -172,8 +174,8 @@ BODY = f"M {BETWEEN}\nM revision 1.1\nM date: 2001/01/01 10:00:00;  author: a;  
         ((HEAD.format(path="/r/mod/a\0b,v", count=1).encode() + BODY.encode(),), "no RCS file of the module"),
         ((HEAD.format(path="/r/mod/a,v", count=1).encode() + BODY.replace("2001", "99999").encode(),), "ends in its middle"),
         ((HEAD.format(path="/r/mod/a,v", count=1).encode() + BODY.replace("2001", "0000").encode(),), "ends in its middle"),
-        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + BODY.replace("1.1", "1." + "1" * 5000).encode(),), "ends in its middle"),
-        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + BODY.replace("Exp;", "Exp;" + "commitid: " * 10**6).encode(),), "ends in its middle"),
+        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + LONG_NUMBER.encode(),), "ends in its middle"),
+        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + MANY_IDS.encode(),), "ends in its middle"),
         ((HEAD.format(path="/elsewhere/mod/a,v", count=1).encode() + BODY.encode(),), "no RCS file of the module"),
         ((HEAD.format(path="/r/mod/a,v", count=10**8).encode() + BODY.encode(),), "are read at most"),
         ((HEAD.format(path="/r/mod/a,v", count=2).encode() + BODY.encode(),), "ends in its middle"),
