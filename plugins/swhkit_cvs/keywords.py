@@ -134,6 +134,8 @@ def _leader(data: bytes | mmap, at: int) -> bytes:
 
 def _log(leader: bytes, shown: Shown) -> bytes:
     """What ``$Log$`` inserts behind itself; the rest of its line follows after the leader."""
+    if len(leader) * shown.log.count(b"\n") > MOST_GROWTH:
+        raise LimitExceeded(f"keywords make it more than {MOST_GROWTH} bytes longer")
     lines = shown.log.split(b"\n")
     if not lines[-1]:
         lines.pop()

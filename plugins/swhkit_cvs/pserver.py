@@ -119,7 +119,7 @@ class Pserver:
         """Where below the module an RCS file of the server lies."""
         place = path.removeprefix(b"/".join((self._place.root, self._place.module, b"")))
         names = place.removesuffix(b",v").split(b"/")
-        if place == path or not place.endswith(b",v") or not _NO_NAMES.isdisjoint(names):
+        if place == path or not place.endswith(b",v") or b"\0" in place or not _NO_NAMES.isdisjoint(names):
             raise Unavailable(
                 f"{self._url}: the server's log names {_text(path)}, which is no RCS file of the module"
             )

@@ -19,6 +19,8 @@ from swhkit.plugin import LimitExceeded, Unavailable
 MOST_REVISIONS = 200_000
 #: The longest log message (bytes).
 MOST_LOG = 16 << 20
+#: The most that numbers, authors, states and commit ids of one file may have (bytes): they are kept while it is read.
+_MOST_FACTS = 64 << 20
 #: What an RCS file is read from.
 Data = bytes | mmap
 
@@ -47,7 +49,7 @@ class Delta(msgspec.Struct, gc=False):
     date: int = 0
     author: bytes = b""
     state: bytes = b""
-    branches: tuple[bytes, ...] = ()
+    branches: tuple[bytes, ...] = ()  # the vendor's, of which there is one
     next: bytes = b""
     commitid: bytes | None = None
     log: Span | None = None
@@ -74,11 +76,20 @@ def parse(data: Data) -> RcsFile:
     reader = _Reader(data)
     head, expand, word = _admin(reader)
     deltas: dict[bytes, Delta] = {}
+    size = 0
     while word != b"desc":
         if len(deltas) >= MOST_REVISIONS:
             raise LimitExceeded(f"more than {MOST_REVISIONS} revisions in one file")
         delta, word = _delta(reader, word)
         deltas[delta.number] = delta
+        size += sum(
+            map(
+                len,
+                (delta.number, delta.author, delta.state, delta.next, delta.commitid or b"", *delta.branches),
+            )
+        )
+        if size > _MOST_FACTS:
+            raise LimitExceeded(f"more than {_MOST_FACTS} bytes of facts of revisions in one file")
     reader.string()
     for number in reader.words_to_end():
         log, text = _delta_text(reader, number)
@@ -116,7 +127,7 @@ def _delta(reader: _Reader, number: bytes) -> tuple[Delta, bytes]:
             case b"state":
                 delta.state = b"".join(reader.phrase()[:1])
             case b"branches":
-                delta.branches = tuple(reader.phrase())
+                delta.branches = tuple(word for word in reader.phrase() if word.startswith(b"1.1.1."))[:1]
             case b"next":
                 delta.next = b"".join(reader.phrase()[:1])
             case b"commitid":
@@ -178,19 +189,21 @@ class _Reader:
     def phrase(self) -> list[bytes]:
         """The words and strings up to the next semicolon, which is read."""
         found: list[bytes] = []
+        size = 0
         while True:
             self._skip_space()
             sign = self._data[self._at : self._at + 1]
             if sign == b";":
                 self._at += 1
                 return found
-            if len(found) >= MOST_REVISIONS:
+            if len(found) >= MOST_REVISIONS or size > _MOST_FACTS:
                 raise self.damage(f"a list of more than {MOST_REVISIONS} words")
             if sign == b"@":
                 span = self.string()
                 found.append(self._data[span.start : min(span.end, span.start + 4096)])
             else:
                 found.append(self.word())
+            size += len(found[-1])
 
     def skip_phrase(self) -> None:
         """Go behind the next semicolon that is not in a string."""

@@ -18,12 +18,14 @@ from swhkit_cvs.rcs import MOST_LOG, MOST_REVISIONS, Delta
 
 #: The most bytes that all log messages of one file may have.
 _MOST_LOGS = 4 * MOST_LOG
+#: The longest line that can tell facts of a revision (bytes); numbers are no longer than those of RCS files.
+_MOST_FACTS = 4096
 _BETWEEN = b"-" * 28
 _END = b"=" * 77
 _FILE = b"RCS file: "
 _NUMBER = re.compile(rb"revision ([0-9]+(?:\.[0-9]+)*+)(?:\tlocked by: [^;]*;)?\s*")
 _FACTS = re.compile(
-    rb"date: (\d{4,5})[-/](\d\d)[-/](\d\d) (\d\d):(\d\d):(\d\d)(?: \+0000)?;\s+author: ([^;]*);\s+state: ([^;]*);(.*)"
+    rb"date: (?!0000)(\d{4})[-/](\d\d)[-/](\d\d) (\d\d):(\d\d):(\d\d)(?: \+0000)?;\s+author: ([^;]*);\s+state: ([^;]*);(.*)"
 )
 _COMMITID = re.compile(rb"commitid: ([^;]*);")
 _BRANCHES = re.compile(rb"branches:(?:\s+[0-9.]+;)+\s*")
@@ -77,6 +79,7 @@ def _file(ahead: _Ahead, path: bytes, url: str) -> FileLog:
         delta = _delta(ahead, found.logs) if line == _BETWEEN and len(found.deltas) < total else None
         if delta is not None:
             found.deltas.append(delta)
+            size += len(delta.number) + len(delta.author) + len(delta.state) + len(delta.commitid or b"")
             found.logs[delta.number] = b""
             held: list[bytes] = []
             while not _stops(ahead, found.logs, total):
@@ -107,10 +110,8 @@ def _stops(ahead: _Ahead, seen: dict[bytes, bytes], total: int) -> bool:
     """Whether a message ends here: before a revision, or before the end of the file."""
     line = ahead.peek()
     if line == _BETWEEN and len(seen) < total:
-        match = _NUMBER.fullmatch(ahead.peek(1) or b"")
-        return (
-            match is not None and match[1] not in seen and _FACTS.fullmatch(ahead.peek(2) or b"") is not None
-        )
+        match = _fact(_NUMBER, ahead.peek(1))
+        return match is not None and match[1] not in seen and _fact(_FACTS, ahead.peek(2)) is not None
     return line == _END and len(seen) == total and _ends(ahead, 1)
 
 
@@ -120,10 +121,15 @@ def _ends(ahead: _Ahead, after: int = 0) -> bool:
     return line is None or (line == b"" and (ahead.peek(after + 1) or b"").startswith(_FILE))
 
 
+def _fact(pattern: re.Pattern[bytes], line: bytes | None) -> re.Match[bytes] | None:
+    """The match of a line that is no longer than such a one may be: longer numbers are not even read."""
+    return pattern.fullmatch(line) if line is not None and len(line) <= _MOST_FACTS else None
+
+
 def _delta(ahead: _Ahead, seen: dict[bytes, bytes]) -> Delta | None:
     """Take the lines that begin a revision, if they do."""
-    number = _NUMBER.fullmatch(ahead.peek() or b"")
-    facts = _FACTS.fullmatch(ahead.peek(1) or b"")
+    number = _fact(_NUMBER, ahead.peek())
+    facts = _fact(_FACTS, ahead.peek(1))
     if number is None or facts is None or number[1] in seen:
         return None
     ahead.next()

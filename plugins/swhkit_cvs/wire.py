@@ -87,6 +87,8 @@ class Wire:
         for kind, _ in self._answer():
             if kind in _FILES:
                 sent.append(self._file(builder()))
+                if len(sent) > 1:
+                    break
         if len(sent) != 1:
             for one in sent:
                 one.text.close()

@@ -15,6 +15,8 @@ from swhkit.unpack.member import CHUNK, Meter
 
 #: No dictionary larger than this is built, whatever a header asks for (``xz -9`` needs 64 MiB).
 MEMORY_LIMIT = 192 << 20
+#: So many streams in a row may hold nothing: each costs time, and no limit on what comes out sees them.
+_EMPTY_STREAMS = 10_000
 
 
 class Inflater(Protocol):
@@ -142,10 +144,17 @@ def inflate(file: BinaryIO, magic: bytes, meter: Meter) -> Iterator[bytes]:
     if magic == lzw.MAGIC:
         yield from lzw.unlzw(lambda: _more(file, meter), meter)
         return
-    data = _more(file, meter)
+    data, empty = _more(file, meter), 0
     while data.startswith(magic):
         inflater = FORMATS[magic]()
-        yield from run(inflater, data, lambda: _more(file, meter), meter)
+        empty += 1
+        for piece in run(inflater, data, lambda: _more(file, meter), meter):
+            yield piece
+            empty = 0
+        if empty > _EMPTY_STREAMS:
+            raise meter.error(
+                f"has more than {_EMPTY_STREAMS} compressed streams with nothing in them in a row"
+            )
         data = inflater.unused_data
         while len(data) < len(magic) and (more := _more(file, meter)):
             data += more

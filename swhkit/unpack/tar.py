@@ -81,6 +81,9 @@ def read_tar(pieces: Iterator[bytes], meter: Meter) -> Iterator[Member]:
             data = _extension(stream, header, meter)
             if header.flag == b"g":
                 pax_global.update(_records(data, meter))
+                if any(key.startswith(b"GNU.sparse.") for key in pax_global):
+                    # One map for all members means nothing, and would be read anew for each of them.
+                    raise meter.error("the tar archive is damaged (a sparse file in a global header)")
             elif header.flag in (b"x", b"X"):
                 pax = _records(data, meter)
             else:
@@ -167,6 +170,8 @@ def _overlay(header: _Header, pax: dict[bytes, bytes], long: dict[bytes, bytes],
     """Put what extended headers say over what the header says."""
     name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or long.get(b"L") or header.name
     header.target = pax.get(b"linkpath") or long.get(b"K") or header.target
+    if b"\0" in name:
+        raise meter.error(f"the tar archive is damaged (the name {show(name)})")
     if len(name) > NAME_LIMIT or len(header.target) > NAME_LIMIT:
         raise meter.error(f"a member has a name of more than {NAME_LIMIT} bytes")
     if b"size" in pax:
@@ -240,6 +245,7 @@ def _gnu_sparse(stream: Stream, block: bytes, meter: Meter) -> tuple[list[tuple[
                 parts.append((offset, size))
         if not more:
             break
+        meter.give(BLOCK)
         extension = stream.exactly(BLOCK)
         fields, more = extension[:504], extension[504]
     if length is None:
@@ -252,6 +258,7 @@ def _map_in_data(stream: Stream, meter: Meter) -> tuple[list[tuple[int, int]], i
     text, numbers = b"", list[int]()
     used = 0
     while not numbers or len(numbers) < 1 + 2 * numbers[0]:
+        meter.give(BLOCK)
         text += stream.exactly(BLOCK)
         used += BLOCK
         *lines, text = text.split(b"\n")

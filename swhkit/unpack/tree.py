@@ -273,6 +273,7 @@ class ArchiveTree:
                     raise self._meter.error(
                         f"the member {show(name)} leads through symbolic links in a circle"
                     )
+                self._steps += node.link.count(b"/")  # those that lead nowhere cost time, too
                 parts += [step for step in reversed(node.link.split(b"/")) if step not in (b"", b".")]
         return chain, b""
 

@@ -117,6 +117,9 @@ def _wide(extra: bytes, length: int, packed: int, offset: int) -> tuple[int, int
 def _unpacked(
     file: BinaryIO, offset: int, packed: int, method: int, name: bytes, meter: Meter
 ) -> Iterator[bytes]:
+    length = meter.read  # of the whole archive
+    if not 0 <= offset <= length:
+        raise meter.error(f"the zip archive is damaged (the place of {show(name)})")
     file.seek(offset)
     local = file.read(30)
     if local[:4] != _LOCAL or len(local) < 30:

@@ -127,6 +127,9 @@ def test_many_revisions_are_refused_before_they_are_much(cvs: Visits, tmp_path: 
     many = b"".join(one % number for number in range(1, MOST_REVISIONS + 2))
     head = b"head\t1.1;\naccess;\nsymbols;\nlocks; strict;\n"
     assert "more than 200000 revisions" in refused(cvs, write(tmp_path / "cvs", {"f,v": head + many}))
+    fact = one.replace(b"author a", b"author " + b"a" * 4096)
+    large = b"".join(fact % number for number in range(1, 17_000))
+    assert "bytes of facts" in refused(cvs, write(tmp_path / "cvs", {"f,v": head + large}))
     branches = TWO.replace(b"branches;", b"branches" + b" 1.2.1.1" * (MOST_REVISIONS + 1) + b";", 1)
     assert "a list of more than" in refused(cvs, write(tmp_path / "cvs", {"f,v": branches}))
 
@@ -134,6 +137,8 @@ def test_many_revisions_are_refused_before_they_are_much(cvs: Visits, tmp_path: 
 def test_keywords_do_not_make_much_of_little(cvs: Visits, tmp_path: Path) -> None:
     bomb = rcs(Rev(text=b"$Log$\n" * 100_000, log=b"x" * 100_000))
     assert "keywords make it more than" in refused(cvs, write(tmp_path / "cvs", {"f,v": bomb}))
+    leader = rcs(Rev(text=b"y" * 4000 + b"$Log$\n", log=b"\n" * (1 << 20)))
+    assert "keywords make it more than" in refused(cvs, write(tmp_path / "cvs", {"f,v": leader}))
     long = rcs(Rev(text=b"y" * 300_000 + b"$Log$" * 20_000, log=b"x\n"))
     assert cvs.run(write(tmp_path / "cvs", {"f,v": long})).status == "full"
 

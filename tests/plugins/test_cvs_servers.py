@@ -156,6 +156,8 @@ def test_a_damaged_file_of_a_pserver_fails_the_visit_in_its_words(cvs: Visits) -
 
 HEAD = "M RCS file: {path}\nM head: 1.1\nM total revisions: 1;\tselected revisions: {count}\nM description:\n"
 BODY = f"M {BETWEEN}\nM revision 1.1\nM date: 2001/01/01 10:00:00;  author: a;  state: Exp;\nM log\nM {END}\nok\n"
+LONG_NUMBER = BODY.replace("1.1", "1." + "1" * 5000)
+MANY_IDS = BODY.replace("Exp;", "Exp;" + "commitid: " * 10**6)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +171,11 @@ BODY = f"M {BETWEEN}\nM revision 1.1\nM date: 2001/01/01 10:00:00;  author: a;  
         ((b"E why not\nerror  \n",), "why not"),
         ((b"M " + b"x" * (17 << 20) + b"\n",), "a line without end"),
         ((HEAD.format(path="/r/mod/../../etc/passwd,v", count=1).encode() + BODY.encode(),), "no RCS file of the module"),
+        ((HEAD.format(path="/r/mod/a\0b,v", count=1).encode() + BODY.encode(),), "no RCS file of the module"),
+        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + BODY.replace("2001", "99999").encode(),), "ends in its middle"),
+        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + BODY.replace("2001", "0000").encode(),), "ends in its middle"),
+        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + LONG_NUMBER.encode(),), "ends in its middle"),
+        ((HEAD.format(path="/r/mod/a,v", count=1).encode() + MANY_IDS.encode(),), "ends in its middle"),
         ((HEAD.format(path="/elsewhere/mod/a,v", count=1).encode() + BODY.encode(),), "no RCS file of the module"),
         ((HEAD.format(path="/r/mod/a,v", count=10**8).encode() + BODY.encode(),), "are read at most"),
         ((HEAD.format(path="/r/mod/a,v", count=2).encode() + BODY.encode(),), "ends in its middle"),
@@ -191,6 +198,7 @@ def test_a_log_that_is_none(answers: tuple[bytes, ...], words: str, cvs: Visits)
         (b"Updated mod/\n/r/mod/a\n/a/1.1///\nu=rw\nz9\nx", "as the size of a file"),
         (b"Updated mod/\n/r/mod/a\n/a/1.1///\nu=rw\n-1\nx", "as the size of a file"),
         (b"Updated mod/\n/r/mod/a\n/a/1.1///\nu=rw\n1\nx" * 2 + b"ok\n", "has sent 2"),
+        (b"Updated mod/\n/r/mod/a\n/a/1.1///\nu=rw\n1\nx" * 10_000 + b"ok\n", "has sent 2"),
         (b"Updated mod/\n/r/mod/a\n/a/1.1///\nu=rw\n3000000\n" + b"x" * 3000000 + b"ok\n", "max_transfer"),
     ],
 )

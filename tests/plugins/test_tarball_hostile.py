@@ -134,6 +134,63 @@ def rewound(path: Path) -> Path:
     return path
 
 
+def nul_in_a_name(path: Path) -> Path:
+    return tar(path, {"f": ({"pax_headers": {"path": "a\0b"}}, b"x")})
+
+
+def endless_map(path: Path) -> Path:
+    """A map of a sparse file that never says how many parts it has, packed well."""
+    sparse = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1"}
+    plain = tar(path, {"f": ({"pax_headers": sparse}, b"\n" * (200 << 20))}).read_bytes()
+    path.write_bytes(gzip.compress(plain, 1))
+    return path
+
+
+def endless_parts(path: Path) -> Path:
+    """An old GNU sparse file whose header goes on and on with no parts."""
+    block = bytearray(tar(path, {"f": ({"type": b"S"}, b"")}).read_bytes()[:512])
+    block[482] = 1
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    path.write_bytes(gzip.compress(bytes(block) + (bytes(504) + b"\1" + bytes(7)) * (140 << 11), 9))
+    return path
+
+
+def map_for_all(path: Path) -> Path:
+    with tarfile.open(
+        path, "w", pax_headers={"GNU.sparse.map": "0,0", "GNU.sparse.realsize": "0"}
+    ) as archive:
+        archive.addfile(tarfile.TarInfo("f"))
+    return path
+
+
+def empty_streams(path: Path) -> Path:
+    path.write_bytes(gzip.compress(b"") * 20_000 + gzip.compress(tar(path, {"f": b"x"}).read_bytes()))
+    return path
+
+
+def links_of_dots(path: Path) -> Path:
+    """A link through whose target each member is led: 60,000 bytes that lead nowhere."""
+    return tar(
+        path,
+        {"l": ({**LINK, "linkname": "./" * 30_000 + "d"}, b"")}
+        | {f"l/{number}": b"" for number in range(1000)},
+    )
+
+
+def zip_place(path: Path) -> Path:
+    """A zip archive whose one member is said to be behind any file there can be."""
+    extra = struct.pack("<HHQ", 1, 8, (1 << 64) - 1)
+    entry = struct.pack(
+        "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 1, 1, 1, len(extra), 0, 0, 0, 0, 0xFFFFFFFF
+    )
+    directory = entry + b"f" + extra
+    path.write_bytes(
+        b"PK\3\4" + directory + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, len(directory), 4, 0)
+    )
+    return path
+
+
 REFUSED: list[tuple[Callable[[Path], Path], str, dict[str, Any]]] = [
     (zeros, "decompression bomb", {}),
     (overlapping, "decompression bomb", {}),
@@ -149,6 +206,13 @@ REFUSED: list[tuple[Callable[[Path], Path], str, dict[str, Any]]] = [
     (circle, "in a circle", {}),
     (through_a_file, "leads through a file", {}),
     (rewound, "damaged", {}),
+    (nul_in_a_name, "the name 'a.x00b'", {}),
+    (endless_map, "decompression bomb", {}),
+    (endless_parts, "decompression bomb", {}),
+    (map_for_all, "a global header", {}),
+    (empty_streams, "streams with nothing in them", {}),
+    (links_of_dots, "more than 20000000 steps", {}),
+    (zip_place, "the place of 'f'", {}),
 ]  # fmt: skip
 
 
