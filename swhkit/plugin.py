@@ -32,7 +32,7 @@ from swhkit.errors import (
 from swhkit.git import Git
 from swhkit.hashes import Hashes, hash_chunks, hash_content
 from swhkit.http import REDIRECTS, Answer, Downloaded, Patience, download, fetch, judge_redirect
-from swhkit.manifest import object_id, parse_directory
+from swhkit.manifest import object_id, parse_directory, parse_release, parse_revision
 from swhkit.model import (
     Branch,
     BranchType,
@@ -260,6 +260,8 @@ __all__ = [
     "object_id",
     "open_archive",
     "parse_directory",
+    "parse_release",
+    "parse_revision",
     "pinned_url",
     "read_directory",
     "ssh_command",

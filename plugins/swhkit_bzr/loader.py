@@ -17,6 +17,7 @@ from swhkit.plugin import (
     Kind,
     LimitExceeded,
     Load,
+    ObjectId,
     Person,
     Release,
     Snapshot,
@@ -24,6 +25,8 @@ from swhkit.plugin import (
     Unavailable,
     VisitContext,
     object_id,
+    parse_release,
+    parse_revision,
     without_secrets,
 )
 from swhkit_bzr import BzrConfig
@@ -76,7 +79,8 @@ class BzrLoader:
                 return
             history = history_of(branches, head.tip)
             tagged = {name: id for name, id in head.tags.items() if id in history}
-            new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids))
+            own = _own_revisions(context)
+            new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids, own))
             if len(new) > _MANY:
                 branches = [
                     _brought(context, connector, branch, number) for number, branch in enumerate(branches)
@@ -109,9 +113,28 @@ def _failed(context: VisitContext, place: Place, error: Exception) -> Unavailabl
     return Unavailable(f"{place.url}: the branch cannot be read ({words[:400]})")
 
 
-def _held(context: VisitContext, ids: list[bytes]) -> dict[bytes, bytes]:
-    """Digests of the revisions that the archive has."""
-    found = [extid for extid in context.extids(EXTID, ids, VERSION) if extid.kind is Kind.REVISION]
+def _own_revisions(context: VisitContext) -> set[bytes]:
+    """Digests of all revisions below the previous snapshot of this origin."""
+    branches = context.previous.branches.values() if context.previous else ()
+    tips = [b for b in branches if b is not None and b.type is not BranchType.ALIAS]
+    left = {b.target for b in tips if b.type is BranchType.REVISION}
+    releases = [ObjectId(Kind.RELEASE, b.target) for b in tips if b.type is BranchType.RELEASE]
+    left |= {target for body in context.read(releases).values() if (target := parse_release(body).target)}
+    found: set[bytes] = set()
+    while left:
+        found |= left
+        ids = [ObjectId(Kind.REVISION, digest) for digest in left]
+        parents = {parent for body in context.read(ids).values() for parent in parse_revision(body).parents}
+        left = parents - found
+    return found
+
+
+def _held(context: VisitContext, ids: list[bytes], own: set[bytes]) -> dict[bytes, bytes]:
+    """Digests of the revisions that the archive has of this origin.
+
+    A revision id is no hash: what another origin has under it may be something else.
+    """
+    found = [extid for extid in context.extids(EXTID, ids, VERSION) if extid.digest in own]
     missing = context.missing([extid.target for extid in found])
     return {extid.value: extid.digest for extid in found if extid.target not in missing}
 

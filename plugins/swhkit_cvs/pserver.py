@@ -6,8 +6,11 @@ back is not waited for each time. Keywords are expanded by the server.
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from typing import BinaryIO, cast
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -79,7 +82,10 @@ class Pserver:
             facts.add_revisions(
                 facts.number_file(place, working_name(place)), map(_Committed(file), history(file.deltas))
             )
-        return LeftOut()
+        left_out = LeftOut()  # whatever a server complains of, its log may lack
+        for text in self._wire.complaints:
+            left_out.add(text, "what the server complains of")
+        return left_out
 
     def contents(self, facts: Facts, count: int) -> Iterator[Content]:
         """The contents of all revisions that are part of a changeset, file by file; their ids go into ``facts``."""
@@ -143,6 +149,7 @@ class Pserver:
         except OSError as error:
             raise Unavailable(f"{self._url}: no connection ({error.strerror or error})") from error
         connection.settimeout(config.answer_time)
+        stack.enter_context(_cut_at(deadline, connection))
         stream = stack.enter_context(connection.makefile("rwb", buffering=1 << 16))
         wire = Wire(cast(BinaryIO, stream), cast(BinaryIO, stream), self._url, config.max_transfer)
         user, password = _user(target)
@@ -169,6 +176,24 @@ class _Committed:
         log, vendors = self._file.logs[delta.number], is_vendors(delta.number)
         dead = delta.state == DEAD
         return Committed(delta.number, delta.date, delta.author, log, delta.commitid, dead, vendors)
+
+
+@contextmanager
+def _cut_at(deadline: float | None, connection: socket.socket) -> Iterator[None]:
+    """Cut the connection at the deadline (``time.monotonic()``): a server that drips is never silent for long."""
+
+    def cut() -> None:
+        with suppress(OSError):  # it may be closed
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(0.0 if deadline is None else max(0.0, deadline - time.monotonic()), cut)
+    timer.daemon = True
+    if deadline is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _argument(text: bytes) -> list[bytes]:

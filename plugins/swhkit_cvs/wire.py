@@ -50,6 +50,8 @@ class Wire:
     def __init__(self, reader: BinaryIO, writer: BinaryIO, url: str, most: int) -> None:
         self._reader, self._writer, self._url = reader, writer, url
         self._left = self._most = most
+        #: What the server has said beside its answers, but for what it says of each folder: at most a hundred lines.
+        self.complaints: list[bytes] = []
 
     def send(self, *lines: bytes) -> None:
         """Send lines. Raises ``Unavailable``."""
@@ -108,6 +110,8 @@ class Wire:
                 said = [*said[-20:], text[:500]]
                 if any(word in text for word in _MISSING):
                     raise self._refused(text, said)
+                if b": Logging " not in text and len(self.complaints) < 100:
+                    self.complaints.append(text[:500])
             elif kind in (b"M", *_FILES):
                 yield kind, text
             elif kind in (b"Template", b"Mbinary"):

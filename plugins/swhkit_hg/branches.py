@@ -15,6 +15,7 @@ from swhkit.plugin import (
     Person,
     Release,
     Tree,
+    Unavailable,
     VisitContext,
     object_id,
 )
@@ -55,7 +56,7 @@ def head_branches(history: History, listing: Listing | None) -> tuple[dict[bytes
 
 
 def _listed_heads(history: History, listing: Listing) -> dict[bytes, list[int]] | None:
-    """The heads as the peer lists them; None if it has got others since.
+    """The heads as the peer lists them; None if it has got others since. Raises ``Unavailable`` if some did not come.
 
     Mercurial does not always notice that a head has a descendant on its branch, where other branches lie between. So
     a peer is believed: its word is what a clone has too.
@@ -64,6 +65,11 @@ def _listed_heads(history: History, listing: Listing) -> dict[bytes, list[int]] 
         name: [number for node in nodes if (number := history.number(node)) is not None]
         for name, nodes in listing.branches.items()
     }
+    for name, nodes in listing.branches.items():
+        if len(found[name]) != len(nodes - {NULL}):
+            raise Unavailable(
+                f"the server lists heads of the branch {name[:100]!r} that it has not sent: try again"
+            )
     known = {number for numbers in found.values() for number in numbers}
     return (
         {n: numbers for n, numbers in found.items() if numbers} if known.issuperset(history.heads()) else None

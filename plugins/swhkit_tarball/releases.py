@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from swhkit.plugin import (
     Branch,
@@ -17,6 +17,7 @@ from swhkit.plugin import (
     LoadStatus,
     MissingProgram,
     NotFound,
+    ObjectId,
     Outcome,
     Person,
     Release,
@@ -25,6 +26,7 @@ from swhkit.plugin import (
     VisitContext,
     VisitStatus,
     object_id,
+    parse_release,
 )
 from swhkit_tarball import Artifact, TarConfig
 from swhkit_tarball.checksums import parse_checksums
@@ -75,10 +77,10 @@ class PackageLoader:
     def _release(self, context: VisitContext, artifact: Artifact) -> Generator[Item, None, bytes]:
         """Yield what is new of an archive; returns the digest of its release."""
         manifest = _manifest(artifact)
-        known = known_release(context, manifest)
-        if known is not None:
-            return known
         wanted = parse_checksums(artifact.checksums)
+        known = known_release(context, manifest)
+        if known is not None and (not wanted or _has_checksums(context, known, wanted)):
+            return known
         with opened(context, artifact.url, wanted) as source:
             source.verify(wanted)
             directory = known_target(context, Kind.DIRECTORY, source.sums)
@@ -91,6 +93,12 @@ class PackageLoader:
             yield release_extid(manifest, digest)
             yield from about_original(context, source, directory, digest, artifact.filename)
             return digest
+
+
+def _has_checksums(context: VisitContext, release: bytes, wanted: Mapping[str, bytes]) -> bool:
+    """Whether an archive with these checksums is known to be what the release holds."""
+    body = context.read([ObjectId(Kind.RELEASE, release)]).get(ObjectId(Kind.RELEASE, release))
+    return body is not None and parse_release(body).target == known_target(context, Kind.DIRECTORY, wanted)
 
 
 def _manifest(artifact: Artifact) -> bytes:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from archives import archive, shell
 from bzr_samples import Brz, Visits, bzr_server, web_server
@@ -226,3 +227,20 @@ def test_a_damaged_repository_is_one_sentence(brz: Brz, branch: Path, tmp_path: 
     assert "the branch cannot be read" in (report.error or "")
     assert "\n" not in (report.error or "")
     assert "Traceback" not in (report.error or "")
+
+
+def test_what_another_origin_has_under_an_id_is_not_believed(brz: Brz, branch: Path, tmp_path: Path) -> None:
+    """Whoever makes a branch chooses the ids of its revisions."""
+    (brz.init("evil") / "f").write_text("not what it says\n")
+    brz.commit("evil", "forged")
+    with Visits(tmp_path) as visits:
+        visits.load(brz.root / "evil")
+        (forged,) = visits.archive.catalog.extids("bzr-nodeid", [brz.tip("evil").encode()], 1)
+        taken = msgspec.structs.replace(forged, value=brz.tip("b").encode())
+        visits.archive.writer()[1].add([taken])
+        report = visits.load(branch)
+        assert (report.status, report.new["revision"]) == ("full", 2)
+        trunk = visits.snapshot(report).branches[b"trunk"]
+        assert trunk is not None
+        assert trunk.target != forged.digest
+        assert visits.load(branch).load_status == "uneventful"

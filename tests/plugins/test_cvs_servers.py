@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -290,3 +291,23 @@ def test_large_contents_come_in_pieces_and_are_skipped_by_size(cvs: Visits) -> N
         with pserver(root) as server:
             report = cvs.run(f"{server}{module}", limits=Limits(max_content_size=len(big) - 1))
     assert (report.status, report.new["skipped_content"], report.new["content"]) == ("full", 1, 1)
+
+
+def test_a_log_that_the_server_complains_of_may_lack_something(cvs: Visits) -> None:
+    log = HEAD.format(path="/r/mod/a,v", count=1).encode() + BODY.encode()
+    words = b"E cvs rlog: Logging mod\nE cvs rlog: cannot open /r/mod/b,v: Permission denied\n"
+    with spoken(words + log, b"Updated mod/\n/r/mod/a\n/a/1.1///\nu=rw\n1\nxok\n") as server:
+        report = cvs.run(f"{server}/r/mod")
+    assert (report.status, report.new["revision"]) == ("partial", 1), report
+    assert "1 entries" in (report.error or "")
+    assert "Permission denied" in (report.error or "")
+    assert "Logging" not in (report.error or "")
+
+
+def test_a_server_that_stops_in_its_answer_is_left_at_the_deadline(cvs: Visits) -> None:
+    log = HEAD.format(path="/r/mod/a,v", count=1).encode()
+    began = time.monotonic()
+    with spoken(log, *[b"M x\n"] * 100) as server:
+        report = cvs.run(f"{server}/r/mod", limits=Limits(visit_time=1.0))
+    assert report.status == "failed"
+    assert time.monotonic() - began < 8

@@ -466,3 +466,16 @@ def test_any_tree_is_what_tar_unpacks(
         assert (report.status, target.head(report)) == ("full", root_of(out))
         report = target.load(out, "directory")
         assert (report.status, target.head(report), sum(report.new.values())) == ("full", root_of(out), 0)
+
+
+def test_checksums_of_the_list_count_for_what_is_held_too(tmp_path: Path) -> None:
+    path = tar(tmp_path / "p-1.tar", TREE)
+    item = {"time": "2020-01-01", "url": path.as_uri(), "version": "1"}
+    wrong = item | {"checksums": {"sha256": "0" * 64}}
+    right = item | {"checksums": {"sha256": sha256(path)}}
+    with loads(tmp_path / "archive") as target:
+        assert target.load("https://example.org/p", "tar", artifacts=[item]).status == "full"
+        refused = target.load("https://example.org/p", "tar", artifacts=[wrong])
+        assert (refused.status, refused.branches) == ("partial", 0)
+        known = target.load("https://example.org/p", "tar", artifacts=[right])
+        assert (known.status, known.branches) == ("full", 2)
