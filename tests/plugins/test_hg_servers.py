@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -94,6 +95,10 @@ class Answers(BaseHTTPRequestHandler):
                 body = _bundle()[:50]
             case "nodes" if command == "branchmap":
                 body = b"default 1234"
+            case "more" if command == "branchmap":
+                body = b"default " + b"12" * 20
+            case "more" if command == "getbundle":
+                body = zlib.compress(_bundle())
             case "large" if command == "branchmap":
                 body = b"x" * ((32 << 20) + 1)
         self.send_response(503 if url.path == "/busy" else 200)
@@ -122,6 +127,7 @@ def test_what_web_servers_say(visits: Loads, tmp_path: Path) -> None:
             ("cut", "not_found", "compressed data is damaged"),
             ("nodes", "not_found", "a node that is none"),
             ("large", "failed", "larger than"),
+            ("more", "failed", "heads of the branch b'default' that it has not sent"),
             ("text.hg", "not_found", "no Mercurial bundle"),
         ):
             report = visits.run(f"{base}/{path}")
