@@ -102,9 +102,8 @@ def _is_ours(process: int) -> bool:
         if Path(f"/proc/{process}/exe").readlink().name.startswith("python"):
             words = command_line(process).split(" ")[1:]
             script = next((word for word in words if not word.startswith("-")), "")
-            return bool({"-m", "-c"} & set(words[: words.index(script)])) or script.endswith(
-                (".py", "/swhkit")
-            )
+            before = words[: words.index(script)] if script else words
+            return bool({"-m", "-c"} & set(before)) or script.endswith((".py", "/swhkit"))
     return False
 
 
