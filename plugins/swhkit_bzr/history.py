@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import BinaryIO
 
 from swhkit.plugin import LimitExceeded
@@ -83,11 +83,15 @@ class History:
                 positions.append(0)
 
     def new(
-        self, wanted: Iterable[bytes], held: Callable[[list[bytes]], dict[bytes, bytes]]
+        self,
+        wanted: Iterable[bytes],
+        held: Callable[[list[bytes]], dict[bytes, bytes]],
+        own: Container[bytes],
     ) -> tuple[list[bytes], dict[bytes, bytes]]:
         """Which revisions the archive lacks, parents first, and the digests of those met that it has.
 
-        ``held`` gives the digests of those ids that it has; of what it has, no ancestors are asked for.
+        ``held`` gives the digests that it has under ids; they count if they are in ``own``, which is asked for as few as
+        can be: of what the archive has, no ancestors are looked at.
         """
         open = {self._numbers[id] for id in wanted}
         new: list[bytes] = []
@@ -102,7 +106,7 @@ class History:
                     continue
                 open.remove(number)
                 id = self.ids[number]
-                if id in found:
+                if id in found and found[id] in own:
                     known[id] = found[id]
                 else:
                     new.append(id)

@@ -79,8 +79,9 @@ class BzrLoader:
                 return
             history = history_of(branches, head.tip)
             tagged = {name: id for name, id in head.tags.items() if id in history}
-            own = _own_revisions(context)
-            new, known = history.new({head.tip, *tagged.values()}, lambda ids: _held(context, ids, own))
+            new, known = history.new(
+                {head.tip, *tagged.values()}, lambda ids: _held(context, ids), _OwnRevisions(context)
+            )
             if len(new) > _MANY:
                 branches = [
                     _brought(context, connector, branch, number) for number, branch in enumerate(branches)
@@ -113,28 +114,33 @@ def _failed(context: VisitContext, place: Place, error: Exception) -> Unavailabl
     return Unavailable(f"{place.url}: the branch cannot be read ({words[:400]})")
 
 
-def _own_revisions(context: VisitContext) -> set[bytes]:
-    """Digests of all revisions below the previous snapshot of this origin."""
-    branches = context.previous.branches.values() if context.previous else ()
-    tips = [b for b in branches if b is not None and b.type is not BranchType.ALIAS]
-    left = {b.target for b in tips if b.type is BranchType.REVISION}
-    releases = [ObjectId(Kind.RELEASE, b.target) for b in tips if b.type is BranchType.RELEASE]
-    left |= {target for body in context.read(releases).values() if (target := parse_release(body).target)}
-    found: set[bytes] = set()
-    while left:
-        found |= left
-        ids = [ObjectId(Kind.REVISION, digest) for digest in left]
-        parents = {parent for body in context.read(ids).values() for parent in parse_revision(body).parents}
-        left = parents - found
-    return found
+class _OwnRevisions:
+    """Digests of all revisions below the previous snapshot of this origin, read as far as they are asked for."""
+
+    def __init__(self, context: VisitContext) -> None:
+        self._read = context.read
+        branches = context.previous.branches.values() if context.previous else ()
+        tips = [b for b in branches if b is not None and b.type is not BranchType.ALIAS]
+        releases = [ObjectId(Kind.RELEASE, b.target) for b in tips if b.type is BranchType.RELEASE]
+        targets = (parse_release(body).target for body in context.read(releases).values())
+        self._latest = {b.target for b in tips if b.type is BranchType.REVISION} | set(filter(None, targets))
+        self._found = set(self._latest)
+
+    def __contains__(self, digest: object) -> bool:
+        while digest not in self._found and self._latest:
+            bodies = self._read([ObjectId(Kind.REVISION, each) for each in self._latest]).values()
+            parents = {parent for body in bodies for parent in parse_revision(body).parents}
+            self._latest = parents - self._found
+            self._found |= self._latest
+        return digest in self._found
 
 
-def _held(context: VisitContext, ids: list[bytes], own: set[bytes]) -> dict[bytes, bytes]:
-    """Digests of the revisions that the archive has of this origin.
+def _held(context: VisitContext, ids: list[bytes]) -> dict[bytes, bytes]:
+    """Digests of the revisions that the archive has under these ids.
 
     A revision id is no hash: what another origin has under it may be something else.
     """
-    found = [extid for extid in context.extids(EXTID, ids, VERSION) if extid.digest in own]
+    found = [extid for extid in context.extids(EXTID, ids, VERSION) if extid.kind is Kind.REVISION]
     missing = context.missing([extid.target for extid in found])
     return {extid.value: extid.digest for extid in found if extid.target not in missing}
 

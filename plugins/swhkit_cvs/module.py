@@ -115,7 +115,7 @@ class Module(msgspec.Struct, frozen=True):
 
     def _entries(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
         try:
-            with os.scandir(os.path.join(os.fsencode(self.folder), folder)) as entries:  # noqa: PTH118
+            with os.scandir(os.path.join(os.fsencode(self.folder), folder)) as entries:  # noqa: PTH118 - bytes
                 yield from entries
         except OSError as error:
             raise Unavailable(f"{self.place_text(folder)} cannot be read ({error.strerror})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import ClassVar
 
 from swhkit.plugin import (
     Branch,
@@ -46,24 +47,39 @@ def head(kind: Kind, digest: bytes) -> Snapshot:
     return Snapshot({b"HEAD": Branch(BranchType(kind.word), digest)})
 
 
-class ArchiveLoader:
-    """Loads what an archive file holds."""
+class _FileLoader:
+    """Loads one file: ``HEAD`` is the object that it is, or that its checksums are known to be."""
 
-    def __init__(self, config: TarballConfig) -> None:
+    kind: ClassVar[Kind]
+
+    def __init__(self, config: TarballConfig | ContentConfig) -> None:
         self._wanted, self._layout = parse_checksums(config.checksums), config.checksum_layout
-        self._limits = limits_of(config)
 
     def load(self, context: VisitContext) -> Load:
-        """Directories and contents, what is known of the file, the snapshot. See ``Loader.load``."""
+        """Objects, what is known of the file, the snapshot. See ``Loader.load``."""
         context.network.check(context.url)
-        root = known_target(context, Kind.DIRECTORY, self._wanted, self._layout)
-        if root is None:
+        digest = known_target(context, self.kind, self._wanted, self._layout)
+        if digest is None:
             standard = self._wanted if self._layout == "standard" else {}
             with opened(context, context.url, standard) as source:
                 source.verify(standard)
-                root = yield from self._loaded(context, source)
-        yield head(Kind.DIRECTORY, root)
+                digest = yield from self._loaded(context, source)
+        yield head(self.kind, digest)
         return None
+
+    def _loaded(self, context: VisitContext, source: Source) -> Generator[Item, None, bytes]:
+        """Yield what is new of the file; returns the digest of the object."""
+        raise NotImplementedError
+
+
+class ArchiveLoader(_FileLoader):
+    """Loads what an archive file holds."""
+
+    kind = Kind.DIRECTORY
+
+    def __init__(self, config: TarballConfig) -> None:
+        super().__init__(config)
+        self._limits = limits_of(config)
 
     def _loaded(self, context: VisitContext, source: Source) -> Generator[Item, None, bytes]:
         """Yield what is new of the file; returns the digest of its root directory."""
@@ -106,23 +122,10 @@ class DirectoryLoader(ArchiveLoader):
         return None
 
 
-class ContentLoader:
+class ContentLoader(_FileLoader):
     """Loads one file, byte for byte."""
 
-    def __init__(self, config: ContentConfig) -> None:
-        self._wanted, self._layout = parse_checksums(config.checksums), config.checksum_layout
-
-    def load(self, context: VisitContext) -> Load:
-        """The content, its external ids, the snapshot. See ``Loader.load``."""
-        context.network.check(context.url)
-        digest = known_target(context, Kind.CONTENT, self._wanted, self._layout)
-        if digest is None:
-            standard = self._wanted if self._layout == "standard" else {}
-            with opened(context, context.url, standard) as source:
-                source.verify(standard)
-                digest = yield from self._loaded(context, source)
-        yield head(Kind.CONTENT, digest)
-        return None
+    kind = Kind.CONTENT
 
     def _loaded(self, context: VisitContext, source: Source) -> Generator[Item, None, bytes]:
         if self._layout == "nar":

@@ -332,7 +332,8 @@ def test_a_history_of_many_branches_goes_branch_by_branch() -> None:
     def known(ids: list[bytes]) -> dict[bytes, bytes]:
         return {id: b"D" for id in ids if id in (b"a1", b"r")}
 
-    assert history.new([b"m"], known) == ([b"a2", b"b1", b"b2", b"m"], {b"a1": b"D", b"r": b"D"})
+    assert history.new([b"m"], known, {b"D"}) == ([b"a2", b"b1", b"b2", b"m"], {b"a1": b"D", b"r": b"D"})
+    assert history.new([b"m"], known, set())[1] == {}, "of another origin"
     assert history.ghosts() == [b"ghost"]
 
 
