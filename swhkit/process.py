@@ -25,6 +25,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from swhkit.errors import ChildFailed, ChildTimeout, InvalidInput, LimitExceeded, MissingProgram
+from swhkit.interrupts import uninterrupted
 from swhkit.pipes import PIPE_BUFFER, Pipe
 from swhkit.text import clean_text, without_secrets
 
@@ -109,10 +110,10 @@ class Child:
         That the child stops reading is no error here: its code tells. An error of the iterable itself kills the
         child and is raised by ``wait``.
         """
-        self._feeder = threading.Thread(
-            target=self._feed, args=(chunks,), name=f"stdin of {self.pid}", daemon=True
-        )
-        self._feeder.start()
+        feeder = threading.Thread(target=self._feed, args=(chunks,), name=f"stdin of {self.pid}", daemon=True)
+        with uninterrupted():  # a thread that is only half started can be neither joined nor forgotten
+            feeder.start()
+            self._feeder = feeder
 
     def wait(self, check: bool = True) -> int:
         """Wait for the end and return the code (negative: the signal).
@@ -285,19 +286,23 @@ class Runner:
         Relative ``Path`` arguments are made absolute first, since the child works in ``home`` unless ``cwd`` is
         given. Raises ``MissingProgram``; and ``ChildTimeout`` at the latest when the block ends.
         """
-        child = self._begin(
-            [str(a.absolute()) if isinstance(a, Path) else a for a in argv], cwd, env, timeout, stdin
-        )
+        arguments = [str(a.absolute()) if isinstance(a, Path) else a for a in argv]
+        child: Child | None = None
         try:
+            with uninterrupted():  # else a program could be running by now, and nobody have it
+                child = self._begin(arguments, cwd, env, timeout, stdin)
             yield child
             child._raise_ours()
         except ChildTimeout:
             raise
         except Exception as error:
-            _raise_cause(child, error)
+            if child is not None:
+                _raise_cause(child, error)
             raise
         finally:
-            child.end()
+            if child is not None:
+                with uninterrupted():
+                    child.end()
 
     def _begin(
         self,

@@ -15,6 +15,7 @@ import pytest
 from waiting import soon
 
 from swhkit.errors import ChildFailed, ChildTimeout, InvalidInput, LimitExceeded, MissingProgram
+from swhkit.interrupts import Cancelled, ask
 from swhkit.process import STDERR_TAIL, Runner
 from swhkit.text import clean_text, without_secrets
 
@@ -308,6 +309,30 @@ def test_nothing_is_left_open(runner: Runner) -> None:
         runner.run(["false"], check=False)
     assert open_descriptors() == descriptors
     assert soon(lambda: threading.active_count() <= threads)
+
+
+def test_an_interrupt_at_any_moment_leaves_nothing_half_done(runner: Runner) -> None:
+    """A signal may come while a child is begun, fed or ended: it alone is raised, and nobody is left behind."""
+    runner.run(["cat"], input=b"x", timeout=60)
+    descriptors, threads = open_descriptors(), threading.active_count()
+    before = signal.signal(signal.SIGALRM, lambda *_: ask(Cancelled))
+    interrupted = 0
+    try:
+        for turn in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0001 + turn * 0.00002)
+                runner.run(["cat"], input=b"x", timeout=60)
+                time.sleep(0.05)  # it may also come when all is done
+            except Cancelled:
+                interrupted += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 300  # Python drops what is raised inside a callback of C code
+    assert soon(lambda: threading.active_count() <= threads)
+    assert soon(lambda: open_descriptors() <= descriptors)
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    assert not [pid for pid in children if alive(int(pid))]
 
 
 def test_the_tail_of_stderr_is_bounded_and_begins_with_a_whole_line(runner: Runner) -> None:
