@@ -6,21 +6,27 @@ The only place where a provider's factory is called.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from swhkit.archive import Archive
 from swhkit.config import Configuration, Part, Settings
 from swhkit.config.decode import Decoder, node_of
-from swhkit.config.yamlsource import MAX_BYTES, Node, Problem
-from swhkit.errors import InvalidInput, NotHeld
+from swhkit.config.yamlsource import MAX_BYTES, Node, Problem, parse
+from swhkit.errors import ConfigError, InvalidInput, NotHeld
 from swhkit.files import make_folder
+from swhkit.forge import Forge
+from swhkit.jobs import Jobs
 from swhkit.net import Network
 from swhkit.plugin import Loader, Provider
 from swhkit.registry import PartKind, Registry
 from swhkit.requests import Requests
 from swhkit.storage import CatalogReader, ObjectReader
+from swhkit.webhook import Webhook
 
 
 def open_archive(
@@ -52,12 +58,21 @@ def open_requests(settings: Settings, registry: Registry, *, create: bool = Fals
 
     Raises ``PluginError`` if the backend cannot be used.
     """
-    part = settings.archive.requests
-    factory = registry.factory("request store", part.provider)
     try:
-        return cast(Requests, factory(part.config, create))
+        return open_requests_store(settings, registry, create=create)
     except NotHeld:
         return None
+
+
+def open_requests_store(settings: Settings, registry: Registry, *, create: bool) -> Requests:
+    """As ``open_requests``, but raises ``NotHeld`` if the store is not there and ``create`` does not make it."""
+    return cast(Requests, _open("request store", settings.archive.requests, registry, create))
+
+
+def open_jobs(settings: Settings, registry: Registry, *, create: bool) -> Jobs:
+    """The job store of the settings. Raises ``NotHeld`` if it is not there and ``create`` does not make it,
+    ``PluginError`` if the backend cannot be used."""
+    return cast(Jobs, _open("job store", settings.archive.jobs, registry, create))
 
 
 def _open(kind: PartKind, part: Part, registry: Registry, create: bool) -> object:
@@ -98,6 +113,41 @@ def make_loader(
     provider = registry.provider("loader", visit_type)
     config = _loader_config(configuration, provider, options or {})
     return cast(Loader, registry.factory("loader", provider)(config))
+
+
+def make_webhook(configuration: Configuration, name: str) -> Webhook:
+    """The webhook of that name. Raises ``PluginError`` if there is none."""
+    provider = configuration.registry.provider("webhook", name)
+    part = configuration.settings.webhooks.get(name)
+    config = provider.config() if part is None else part.config
+    return cast(Webhook, configuration.registry.factory("webhook", provider)(config))
+
+
+def make_forge(configuration: Configuration, kind: str, url: str, options: Mapping[str, object]) -> Forge:
+    """A new forge plugin for the instance at ``url``: with the settings of its entry in ``forges``, or else with ``options``
+    (as they were written; ``${NAME}`` in them is taken from the environment).
+
+    Raises ``PluginError`` for a kind that there is not, ``ConfigError`` for an option that it does not take.
+    """
+    registry = configuration.registry
+    provider = registry.provider("forge", kind)
+    entries = configuration.settings.forges
+    parts = [entry.part for entry in entries if (entry.keys.kind, entry.keys.url) == (kind, url)]
+    config = parts[0].config if parts else _forge_config(configuration, provider, options)
+    return cast(Forge, registry.factory("forge", provider)(config))
+
+
+def _forge_config(
+    configuration: Configuration, provider: Provider, options: Mapping[str, object]
+) -> msgspec.Struct:
+    node, problems = parse(
+        json.dumps(dict(options)).encode(), f"options of the forge {provider.name}", os.environ
+    )
+    decoder = Decoder(configuration.base)
+    config = decoder.struct(node, provider.config)
+    if problems or config is None:
+        raise ConfigError("\n".join(map(str, [*problems, *decoder.problems])))
+    return config
 
 
 def _loader_config(configuration: Configuration, provider: Provider, options: Mapping[str, str]) -> Any:

@@ -118,7 +118,14 @@ class NotFound(VisitError):
 
 
 class Unavailable(VisitError):
-    """The origin does not answer, or its answer cannot be used (the visit becomes ``failed``)."""
+    """The origin does not answer, or its answer cannot be used (the visit becomes ``failed``).
+
+    ``retry_after``: seconds after which its server wants to be asked again, if it said so.
+    """
+
+    def __init__(self, text: str = "", retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class LimitExceeded(VisitError):

@@ -29,6 +29,7 @@ from swhkit.errors import (
     TooLarge,
     Unavailable,
 )
+from swhkit.forge import Forge, ForgeClient, ForgeContext, Repository
 from swhkit.git import Git
 from swhkit.hashes import Hashes, hash_chunks, hash_content
 from swhkit.http import REDIRECTS, Answer, Downloaded, Patience, download, fetch, judge_redirect
@@ -70,6 +71,7 @@ from swhkit.tree import EMPTY_DIRECTORY, Tree
 from swhkit.treehash import read_directory
 from swhkit.units import Duration, Secret, Size, WebAddress
 from swhkit.unpack import Archive, ArchiveLimits, ArchiveTree, Member, MemberType, Placed, open_archive
+from swhkit.webhook import Pong, VisitRequest, Webhook, WebhookContext, WebhookRefused
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
 PROJECT = "swhkit"
@@ -81,6 +83,17 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration type of parts that take none."""
+
+
+class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The configuration type of webhooks; those with further keys extend it."""
+
+    secret: Annotated[
+        Secret | None,
+        msgspec.Meta(
+            description="What the forge was told to sign with; null takes deliveries without proof."
+        ),
+    ] = None
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -200,6 +213,9 @@ __all__ = [
     "ExtId",
     "ExtrinsicMetadata",
     "File",
+    "Forge",
+    "ForgeClient",
+    "ForgeContext",
     "Gap",
     "Git",
     "Hashes",
@@ -226,9 +242,11 @@ __all__ = [
     "Patience",
     "Person",
     "Placed",
+    "Pong",
     "Progress",
     "Provider",
     "Release",
+    "Repository",
     "Revision",
     "Runner",
     "Secret",
@@ -245,8 +263,13 @@ __all__ = [
     "UrlForm",
     "Visit",
     "VisitContext",
+    "VisitRequest",
     "VisitStatus",
     "WebAddress",
+    "Webhook",
+    "WebhookConfig",
+    "WebhookContext",
+    "WebhookRefused",
     "curl_resolve",
     "dial",
     "download",

@@ -28,16 +28,20 @@ from swhkit import hookspecs
 from swhkit.errors import PluginError
 from swhkit.model import Visit
 from swhkit.plugin import GROUP, PROJECT, Provider
+from swhkit.requests.schedule import State
 
 log = logging.getLogger(__name__)
 
-PartKind = Literal["object store", "catalog", "request store", "loader"]
+PartKind = Literal["object store", "catalog", "request store", "job store", "loader", "forge", "webhook"]
 #: The hook that lists the providers of each kind.
 HOOKS: dict[PartKind, str] = {
     "object store": "swhkit_object_stores",
     "catalog": "swhkit_catalogs",
     "request store": "swhkit_requests",
+    "job store": "swhkit_jobs",
     "loader": "swhkit_loaders",
+    "forge": "swhkit_forges",
+    "webhook": "swhkit_webhooks",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -174,6 +178,12 @@ class Registry:
     def visit_finished(self, visit: Visit, report: object) -> None:
         """Tell every plugin that a visit has ended. Their errors are logged."""
         for _ in self._each("swhkit_visit_finished", visit=visit, report=report):
+            pass
+
+    def origin_state_changed(self, origin: str, visit_type: str, before: State | None, after: State) -> None:
+        """Tell every plugin that the state of an origin has changed. Their errors are logged."""
+        arguments = {"origin": origin, "visit_type": visit_type, "before": before, "after": after}
+        for _ in self._each("swhkit_origin_state_changed", **arguments):
             pass
 
     def clashes(self, kind: PartKind) -> list[str]:

@@ -26,7 +26,7 @@ LAYERS = [
     "shelf",
     "unpack",
     "treehash",
-    "storage requests",
+    "storage requests jobs forge webhook",
     "archive",
     "stage query check digests closure completeness intake seal publish affected damage reindex inventory lacking verdict",
     "plugin",
@@ -34,7 +34,13 @@ LAYERS = [
     "registry",
     "config",
     "assemble",
+    "desk queueing",
     "visit localrepo identify",
+    "freshness",
+    "saving",
+    "crawling",
+    "tasks",
+    "worker",
     "api",
     "cli",
     "__main__",
@@ -52,7 +58,7 @@ FOR_BACKENDS = {
     "pack",
     "plugin",
 }
-FOR_BACKENDS |= {"process", "records", "requests", "scratch", "search", "storage", "swhid"}
+FOR_BACKENDS |= {"jobs", "process", "records", "requests", "scratch", "search", "storage", "swhid"}
 
 
 def files() -> list[Path]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from swhkit.jobs import Jobs
 from swhkit.plugin import NoConfig, Provider, hookimpl
 from swhkit.requests import Requests
 from swhkit.storage import Catalog, ObjectStore
@@ -30,6 +31,12 @@ def swhkit_requests() -> list[Provider]:
     return [Provider("memory", "requests in memory, for tests", "swhkit_memory:open_requests", NoConfig)]
 
 
+@hookimpl
+def swhkit_jobs() -> list[Provider]:
+    """The job store ``memory``."""
+    return [Provider("memory", "jobs in memory, for tests", "swhkit_memory:open_jobs", NoConfig)]
+
+
 def open_objects(config: msgspec.Struct, create: bool) -> ObjectStore:  # noqa: ARG001 - the signature is the hook's
     """A new, empty object store; there is never one to be found."""
     from swhkit_memory.objects import MemoryObjects
@@ -49,3 +56,10 @@ def open_requests(config: msgspec.Struct, create: bool) -> Requests:  # noqa: AR
     from swhkit_memory.requests import MemoryRequests
 
     return MemoryRequests()
+
+
+def open_jobs(config: msgspec.Struct, create: bool) -> Jobs:  # noqa: ARG001 - the signature is the hook's
+    """A new, empty job store; there is never one to be found."""
+    from swhkit_memory.jobs import MemoryJobs
+
+    return MemoryJobs()

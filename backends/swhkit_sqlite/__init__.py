@@ -6,6 +6,7 @@ Configuration::
       objects: {backend: sqlite, path: archive/objects.sqlite}
       catalog: {backend: sqlite, path: archive/catalog.sqlite, cache: 256MiB}
       requests: {backend: sqlite, path: archive/requests.sqlite}
+      jobs: {backend: sqlite, path: archive/jobs.sqlite}
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Annotated
 
 import msgspec
 
+from swhkit.jobs import Jobs
 from swhkit.plugin import Provider, Size, hookimpl
 from swhkit.requests import Requests
 from swhkit.storage import Catalog, ObjectStore
@@ -38,9 +40,15 @@ class SqliteCatalogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class SqliteRequestsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Access tokens in one SQLite file that only its owner may read."""
+    """Requests and access tokens in one SQLite file that only its owner may read."""
 
     path: Annotated[Path, _File] = Path("archive/requests.sqlite")
+
+
+class SqliteJobsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Jobs in one SQLite file."""
+
+    path: Annotated[Path, _File] = Path("archive/jobs.sqlite")
 
 
 @hookimpl
@@ -61,8 +69,14 @@ def swhkit_catalogs() -> list[Provider]:
 @hookimpl
 def swhkit_requests() -> list[Provider]:
     """The request store ``sqlite``."""
-    summary = "access tokens in one SQLite file"
+    summary = "requests and access tokens in one SQLite file"
     return [Provider("sqlite", summary, "swhkit_sqlite:open_requests", SqliteRequestsConfig)]
+
+
+@hookimpl
+def swhkit_jobs() -> list[Provider]:
+    """The job store ``sqlite``."""
+    return [Provider("sqlite", "jobs in one SQLite file", "swhkit_sqlite:open_jobs", SqliteJobsConfig)]
 
 
 def open_objects(config: SqliteObjectsConfig, create: bool) -> ObjectStore:
@@ -85,3 +99,10 @@ def open_requests(config: SqliteRequestsConfig, create: bool) -> Requests:
     from swhkit_sqlite.requests import SqliteRequests
 
     return SqliteRequests(Path(config.path), create)
+
+
+def open_jobs(config: SqliteJobsConfig, create: bool) -> Jobs:
+    """The job store at ``config.path``. Raises as ``open_objects``."""
+    from swhkit_sqlite.jobs import SqliteJobs
+
+    return SqliteJobs(Path(config.path), create)

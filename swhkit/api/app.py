@@ -33,6 +33,7 @@ from swhkit.api.table import ROUTES
 from swhkit.api.threads import Threads
 from swhkit.api.throttling import Limits
 from swhkit.archive import Archive
+from swhkit.desk import Desk
 from swhkit.requests import Requests
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def make_app(
     limits: Limits | None = None,
     clients: Clients | None = None,
     metrics_networks: Sequence[str] = LOOPBACK,
+    desk: Desk | None = None,
 ) -> web.Application:
     """The application over ``archive``, which stays the caller's to close.
 
@@ -85,13 +87,14 @@ def make_app(
     ``public_url`` (``https://archive.example.org``) is what links begin with; without it, what the client called us.
     ``requests`` opens the store of access tokens, or gives None while there is none; without it nobody is known. Without
     ``limits`` there are none, without ``clients`` every peer is the client itself. ``metrics_networks`` may
-    read ``/metrics``.
+    read ``/metrics``. ``desk`` takes requests to save code and to add forges, and stays the caller's to close; without it
+    none are taken.
     """
     router, hops = Router(routes), Threads(threads)
     tokens = Tokens(requests or (lambda: None), hops.send)
     inside = {READ_METRICS: Networks(metrics_networks)}
     gate = Gate(clients or Clients(), tokens, limits or Limits({}, None), hops, inside)
-    service = Service(archive, router, gate, hops, public_url, on_loop)
+    service = Service(archive, router, gate, hops, public_url, on_loop, desk)
     app = web.Application(client_max_size=bodies.LIMIT)
     app[ROUTER] = router
     app[SERVICE] = service
@@ -123,7 +126,9 @@ class Service:
         threads: Threads,
         public_url: str | None,
         on_loop: Collection[str] = (),
+        desk: Desk | None = None,
     ) -> None:
+        self._desk = desk
         self._archive, self._router, self._on_loop = archive, router, frozenset(on_loop)
         self.gate, self._threads = gate, threads
         self._public = None if public_url is None else public_url.rstrip("/")
@@ -246,6 +251,7 @@ class Service:
             asked.method,
             asked.user,
             self.metrics,
+            self._desk,
         )
         answer = match.route.handler(call)
         if isinstance(answer, Blob):

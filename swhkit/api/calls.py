@@ -10,6 +10,7 @@ import msgspec
 
 from swhkit.api.metrics import Metrics
 from swhkit.archive import Archive
+from swhkit.desk import Desk
 
 #: Characters that stay as they are in the path of a link (RFC 3986: sub-delims and what a segment may have).
 _SAFE = "/~:@!$&'()*+,;="
@@ -51,7 +52,7 @@ class Links(msgspec.Struct, frozen=True):
 
 class Call(msgspec.Struct, frozen=True):
     """The archive, links, parameters of the path (decoded) and of the query, the body of a POST, who asks (None:
-    nobody we know), and what the server counts of itself."""
+    nobody we know), what the server counts of itself, and the desk that takes requests (None: none are taken)."""
 
     archive: Archive
     links: Links
@@ -61,6 +62,7 @@ class Call(msgspec.Struct, frozen=True):
     method: str = "GET"
     user: User | None = None
     metrics: Metrics | None = None
+    desk: Desk | None = None
 
     def here(self, route: str, **query: str | int | bytes | None) -> str | None:
         """The URL of a route with the parameters of this call's path and ``query`` (None: left out), sorted by name."""

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from swhkit import assemble, config
+from swhkit import assemble, config, desk
 from swhkit.archive import Archive
 from swhkit.config import Configuration, Settings
+from swhkit.desk import Desk
 from swhkit.registry import Registry
 from swhkit.requests import Requests
 
@@ -68,6 +69,15 @@ def request_store(ctx: click.Context, *, create: bool = False) -> Requests | Non
     """The request store of this call, the caller's to close; None if it is not there and ``create`` does not make it."""
     found = configuration(ctx)
     return assemble.open_requests(found.settings, found.registry, create=create)
+
+
+def open_desk(ctx: click.Context, *, create: bool = True) -> Desk:
+    """The desk of this call's archive, closed when the command ends. ``create`` makes stores that are not there; raises
+    ``NotHeld`` otherwise, and if there is no archive."""
+    archive = open_archive(ctx, write=True, create=False)
+    found = desk.open_desk(archive, configuration(ctx), create=create)
+    ctx.call_on_close(found.close)
+    return found
 
 
 def emit_json(value: object) -> None:

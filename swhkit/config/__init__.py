@@ -13,12 +13,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from swhkit.config.decode import Decoder, Special, node_of
+from swhkit.config.decode import Decoder
+from swhkit.config.keeping import JobsSettings, SaveSettings, ScheduleSettings
+from swhkit.config.parts import ForgeEntry, ForgeList, Part, PartOf, PartTable
 from swhkit.config.yamlsource import MAX_BYTES, Node, Problem, parse
 from swhkit.errors import ConfigError, PluginError
 from swhkit.net import When
-from swhkit.plugin import Limits, Provider
-from swhkit.registry import PartKind, Registry
+from swhkit.plugin import Limits
+from swhkit.registry import Registry
 from swhkit.units import AddressRange, Listen, Rate, WebAddress
 
 #: The file that is read when none is named, and the variable that names one.
@@ -30,64 +32,6 @@ Scheme = Literal["https", "http", "git", "ssh", "svn", "svn+ssh", "rsync", "pser
 
 def _doc(text: str) -> msgspec.Meta:
     return msgspec.Meta(description=text)
-
-
-class Part(msgspec.Struct, frozen=True):
-    """A provider chosen by the configuration, with its decoded ``config``; ``node`` is what was written."""
-
-    provider: Provider
-    config: msgspec.Struct
-    node: Node
-
-
-class PartOf(Special):
-    """A key whose value is ``{backend: NAME, …}``; the rest is decoded into the provider's config struct."""
-
-    def __init__(self, kind: PartKind, **standard: str) -> None:
-        self.kind: PartKind = kind
-        self.standard = standard
-
-    def default(self) -> Node:
-        return node_of(self.standard, "default")
-
-    def decode(self, decoder: Decoder, node: Node, path: str) -> object:
-        if node.value is None:
-            node = self.default()
-        if not isinstance(node.value, dict):
-            return decoder.problem(node, path, f"expected {{backend: NAME, …}}, such as {self.standard}")
-        backend = node.value.get("backend", Node(self.standard["backend"], node.place))
-        rest = Node({k: v for k, v in node.value.items() if k != "backend"}, node.place)
-        name = decoder.value(backend, str, f"{path}.backend")
-        if not isinstance(name, str):
-            return name
-        return _part(decoder, self.kind, name, rest, path, backend)
-
-
-class LoaderTable(Special):
-    """The key ``loaders``: visit types with what is decoded into their loader's config struct."""
-
-    def default(self) -> Node:
-        return Node({}, "default")
-
-    def decode(self, decoder: Decoder, node: Node, path: str) -> object:
-        if not isinstance(node.value, dict | None):
-            return decoder.problem(node, path, "expected the names of loaders with their settings below")
-        entries = (node.value or {}).items()
-        return {
-            name: _part(decoder, "loader", name, child, f"{path}.{name}", child) for name, child in entries
-        }
-
-
-def _part(decoder: Decoder, kind: PartKind, name: str, node: Node, path: str, named: Node) -> object:
-    registry = decoder.registry
-    if registry is None:
-        raise AssertionError("parts are decoded with a registry")
-    try:
-        provider = registry.provider(kind, name)
-    except PluginError as error:
-        return decoder.problem(named, path, str(error))
-    config = decoder.struct(node, provider.config, path)
-    return decoder.failed if config is None else Part(provider, config, node)
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,7 +50,15 @@ class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests: Annotated[
         Part,
         PartOf("request store", backend="sqlite", path="archive/requests.sqlite"),
-        _doc("What people ask for: their access tokens. Made when it is first needed."),
+        _doc(
+            "What people ask for, and what is kept up to date: access tokens, requests to save code and to add forges, "
+            "forges with their listings, how fresh origins are. Made when it is first needed."
+        ),
+    ]
+    jobs: Annotated[
+        Part,
+        PartOf("job store", backend="sqlite", path="archive/jobs.sqlite"),
+        _doc("What is to be done: visits and listings, with leases. Made when it is first needed."),
     ]
     stage: Annotated[
         Path,
@@ -190,8 +142,27 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: NetworkSettings = NetworkSettings()
     limits: Annotated[Limits, _doc("What one visit may take.")] = Limits()
     loaders: Annotated[
-        dict[str, Part], LoaderTable(), _doc("Settings of loaders, by visit type; `--option` overrides them.")
+        dict[str, Part],
+        PartTable("loader"),
+        _doc("Settings of loaders, by visit type; `--option` overrides them."),
     ] = {}
+    jobs: Annotated[JobsSettings, _doc("How visits and listings are worked on.")] = JobsSettings()
+    save_code_now: Annotated[
+        SaveSettings, _doc("What is decided on requests to save an origin. The shell may add to both lists.")
+    ] = SaveSettings()
+    webhooks: Annotated[
+        dict[str, Part],
+        PartTable("webhook"),
+        _doc("Settings of webhooks, by forge. With a secret only deliveries that prove it are taken."),
+    ] = {}
+    forges: Annotated[
+        list[ForgeEntry],
+        ForgeList(),
+        _doc("Forges that are listed every so often, and what they list visited."),
+    ] = []
+    schedule: Annotated[ScheduleSettings, _doc("When origins are visited without being asked.")] = (
+        ScheduleSettings()
+    )
     plugins_dir: Annotated[
         Path | None, _doc("A folder with plugins that are single .py files. Its code runs with your rights.")
     ] = None
@@ -296,11 +267,16 @@ __all__ = [
     "VARIABLE",
     "ArchiveSettings",
     "Configuration",
-    "LoaderTable",
+    "ForgeEntry",
+    "ForgeList",
+    "JobsSettings",
     "NetworkSettings",
     "Part",
     "PartOf",
+    "PartTable",
     "Rates",
+    "SaveSettings",
+    "ScheduleSettings",
     "ServerSettings",
     "Settings",
     "Source",

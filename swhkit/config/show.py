@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from swhkit.config import Configuration, LoaderTable, Part, PartOf, Settings
+from swhkit.config import Configuration, ForgeEntry, ForgeList, Part, PartOf, PartTable, Settings
 from swhkit.config.decode import default_of, is_masked, is_struct, special_of, unwrap
 from swhkit.net import without_secret
 from swhkit.plugin import Provider
@@ -51,7 +51,11 @@ def _entry(
         if isinstance(special_of(shape), PartOf):
             yield from _entry("backend", value.provider.name, str, f"{path}.backend", depth + 1, sources)
         yield from _values(value.config, path, depth + 1, sources)
-    elif isinstance(value, dict) and isinstance(special_of(shape), LoaderTable):
+    elif isinstance(special_of(shape), ForgeList):
+        yield f"{indent}{name}:" if value else f"{indent}{name}: []  # {sources.get(path, 'default')}"
+        for number, entry in enumerate(value):
+            yield from _forge(entry, f"{path}[{number}]", depth, sources)
+    elif isinstance(value, dict) and isinstance(special_of(shape), PartTable):
         yield f"{indent}{name}:" if value else f"{indent}{name}: {{}}  # {sources.get(path, 'default')}"
         for key, part in value.items():
             yield from _entry(key, part, Part, f"{path}.{key}", depth + 1, sources)
@@ -60,6 +64,16 @@ def _entry(
         yield from _values(value, path, depth + 1, sources)
     else:
         yield f"{indent}{name}: {written(value, shape, path)}  # {_source(path, sources)}"
+
+
+def _forge(entry: ForgeEntry, path: str, depth: int, sources: Mapping[str, str]) -> Iterator[str]:
+    """One item of a list of mappings: its first line has the dash."""
+    indent, lines = (
+        "  " * depth,
+        [*_values(entry.keys, path, 0, sources), *_values(entry.part.config, path, 0, sources)],
+    )
+    for number, line in enumerate(lines):
+        yield f"{indent}{'  ' if number else '- '}{line}"
 
 
 def _source(path: str, sources: Mapping[str, str]) -> str:
@@ -121,8 +135,10 @@ def _keys(shape: type[msgspec.Struct], registry: Registry, depth: int) -> Iterat
         yield from _comment(description(field), depth)
         if isinstance(special, PartOf):
             yield from _part(field.encode_name, special, registry, depth)
-        elif isinstance(special, LoaderTable):
-            yield from _loaders(field.encode_name, registry, depth)
+        elif isinstance(special, PartTable):
+            yield from _table(field.encode_name, special, registry, depth)
+        elif isinstance(special, ForgeList):
+            yield from _forges(field.encode_name, registry, depth)
         elif is_struct(plain):
             yield f"{'  ' * depth}{field.encode_name}:"
             yield from _keys(plain, registry, depth + 1)
@@ -145,9 +161,17 @@ def _part(name: str, special: PartOf, registry: Registry, depth: int) -> Iterato
             yield from _default(field, depth + 1, "#")
 
 
-def _loaders(name: str, registry: Registry, depth: int) -> Iterator[str]:
+def _forges(name: str, registry: Registry, depth: int) -> Iterator[str]:
+    yield from _comment("Kinds: " + "; ".join(map(_summary, registry.of_kind("forge").values())) + ".", depth)
+    yield from _comment(
+        'Such as: [{kind: gitea, url: "https://codeberg.org", every: 1d, visit_every: 7d}]', depth
+    )
+    yield f"#{'  ' * depth}{name}: []"
+
+
+def _table(name: str, special: PartTable, registry: Registry, depth: int) -> Iterator[str]:
     yield f"{'  ' * depth}{name}:"
-    for provider in registry.loaders().values():
+    for provider in registry.of_kind(special.kind).values():
         yield from _comment(f"{provider.summary}.".replace("..", "."), depth + 1)
         fields = msgspec.structs.fields(provider.config)
         yield f"{'  ' * (depth + 1)}{provider.name}:" + ("" if fields else "   # it has no keys")

@@ -1,9 +1,7 @@
-"""The contract of the request store, as prose: what people may ask for, beginning with who they are.
+"""Access tokens: who asks, and what they may do.
 
-A ``Requests`` store keeps access tokens. It never sees a secret, only its SHA-256: a secret is 256 random bits, so that
-nobody guesses one, however quick the hash is; a slow one (as for passwords, which people choose) would only slow down
-each request. What ``swhkit.storage`` says of all stores holds for this one: synchronous, from any thread, durable on
-return, idempotent, ``ValueError`` after ``close``. ``swhkit.testing.RequestsContract`` is its suite.
+A store never sees a secret, only its SHA-256: a secret is 256 random bits, so that nobody guesses one, however quick the
+hash is; a slow one (as for passwords, which people choose) would only slow down each request.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import datetime
 import hashlib
 import re
 import secrets
-from typing import Protocol
 
 import msgspec
 
@@ -77,36 +74,6 @@ def new_secret() -> str:
 def digest_of(secret: str) -> bytes:
     """What is kept of a secret: its SHA-256 (32 bytes)."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
-
-
-class Requests(Protocol):
-    """What people ask for. Later also what is to be saved, listed and cooked."""
-
-    def add_token(self, token: Token, digest: bytes) -> bool:
-        """Keep a token with the SHA-256 of its secret (32 bytes; anything else is a ``ValueError``).
-
-        Changes nothing and returns False if the name is taken, be it by a revoked one, or the digest is.
-        """
-
-    def token(self, digest: bytes) -> Token | None:
-        """The token whose secret has this SHA-256, revoked or not; None if there is none.
-
-        How long it takes tells nothing about other digests: at most ``LOOKED_UP`` bytes are looked up, and the whole
-        is compared in constant time.
-        """
-
-    def tokens(self) -> list[Token]:
-        """All of them, oldest first, revoked ones included."""
-
-    def use_token(self, name: str, at: datetime.datetime) -> None:
-        """Note that a token is in use. ``last_used`` becomes the full hour of ``at``, unless it is later already;
-        within the hour nothing is written. Unknown names are ignored."""
-
-    def revoke_token(self, name: str, at: datetime.datetime) -> bool:
-        """Take a token back for good; it keeps the moment of the first time. False if there is no such name."""
-
-    def close(self) -> None:
-        """Release files."""
 
 
 def hour_of(at: datetime.datetime) -> datetime.datetime:

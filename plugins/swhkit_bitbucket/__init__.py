@@ -1,0 +1,17 @@
+"""Bitbucket: what they host, and what they tell when it changes."""
+
+from __future__ import annotations
+
+from swhkit.plugin import Provider, hookimpl
+
+
+@hookimpl
+def swhkit_forges() -> list[Provider]:
+    """The forges of Bitbucket."""
+    return []
+
+
+@hookimpl
+def swhkit_webhooks() -> list[Provider]:
+    """The webhooks of Bitbucket."""
+    return []

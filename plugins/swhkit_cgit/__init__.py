@@ -1,0 +1,11 @@
+"""cgit and gitweb: what they host, and what they tell when it changes."""
+
+from __future__ import annotations
+
+from swhkit.plugin import Provider, hookimpl
+
+
+@hookimpl
+def swhkit_forges() -> list[Provider]:
+    """The forges of cgit and gitweb."""
+    return []

@@ -1,0 +1,17 @@
+"""Gitea, Forgejo and Gogs: what they host, and what they tell when it changes."""
+
+from __future__ import annotations
+
+from swhkit.plugin import Provider, hookimpl
+
+
+@hookimpl
+def swhkit_forges() -> list[Provider]:
+    """The forges of Gitea, Forgejo and Gogs."""
+    return []
+
+
+@hookimpl
+def swhkit_webhooks() -> list[Provider]:
+    """The webhooks of Gitea, Forgejo and Gogs."""
+    return []
