@@ -15,6 +15,7 @@ from swhkit.testing.object_files import DurableObjectStoreContract
 from swhkit.testing.object_stores import ObjectStoreContract
 from swhkit.testing.readers import Filled, ReaderContract
 from swhkit.testing.requests import DurableRequestsContract, RequestsContract
+from swhkit.testing.webhooks import WebhookContract
 
 __all__ = [
     "CatalogContract",
@@ -26,5 +27,6 @@ __all__ = [
     "ObjectStoreContract",
     "ReaderContract",
     "RequestsContract",
+    "WebhookContract",
     "samples",
 ]
