@@ -6,6 +6,7 @@ import msgspec
 
 from swhkit.api import (
     badges,
+    bulk,
     contents,
     directories,
     extids,
@@ -19,6 +20,7 @@ from swhkit.api import (
     persons,
     releases,
     revisions,
+    saves,
     searching,
     site,
     snapshots,
@@ -40,6 +42,8 @@ _RESOURCES: tuple[Route, ...] = (
     *extrinsic.ROUTES,
     *persons.ROUTES,
     *searching.ROUTES,
+    *bulk.ROUTES,
+    *saves.ROUTES,
     *(msgspec.structs.replace(route, older=True) for route in older.ROUTES),
     *origins.ROUTES,
     *badges.ROUTES,
