@@ -6,6 +6,7 @@ import msgspec
 
 from swhkit.api import (
     badges,
+    bulk,
     contents,
     directories,
     extids,
@@ -19,10 +20,12 @@ from swhkit.api import (
     persons,
     releases,
     revisions,
+    saves,
     searching,
     site,
     snapshots,
     statistics,
+    webhooks,
 )
 from swhkit.api.routing import Route
 
@@ -40,6 +43,9 @@ _RESOURCES: tuple[Route, ...] = (
     *extrinsic.ROUTES,
     *persons.ROUTES,
     *searching.ROUTES,
+    *bulk.ROUTES,
+    *saves.ROUTES,
+    *webhooks.ROUTES,
     *(msgspec.structs.replace(route, older=True) for route in older.ROUTES),
     *origins.ROUTES,
     *badges.ROUTES,

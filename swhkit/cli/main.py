@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("swhkit.cli.init", "Make an archive and a commented configuration."),
     "load": ("swhkit.cli.load", "Visit origins now and archive them."),
     "serve": ("swhkit.cli.serve", "Serve the web API."),
+    "save": ("swhkit.cli.save", "Ask for visits, and decide on what others ask for."),
     "show": ("swhkit.cli.show", "Show what a SWHID names."),
     "cat": ("swhkit.cli.cat", "Write the bytes of a content to stdout, exactly as they are."),
     "ls": ("swhkit.cli.ls", "List a directory: mode, type, SWHID, length and name."),

@@ -16,8 +16,8 @@ from swhkit.webhook.payloads import decoded, text_at, value_at
 from swhkit.webhook.proofs import Proof
 
 JSON = "application/json"
-#: Characters of an id of a delivery that are believed to be one, and of what a stranger wrote that are repeated.
-_LONGEST_ID, _SHOWN = 200, 2000
+#: Characters that an id of a delivery and the URL of a repository may have, and those of a content type that are repeated.
+_LONGEST_ID, _LONGEST_URL, _SHOWN = 200, 4096, 200
 
 
 class Pushed(msgspec.Struct, frozen=True):
@@ -104,9 +104,9 @@ class PushWebhook:
             )
 
     def _judged(self, pushed: Pushed) -> VisitRequest:
-        if not pushed.url:
+        if not pushed.url or len(pushed.url) > _LONGEST_URL:
             raise WebhookRefused(f"Repository URL could not be extracted from {self.label} webhook payload.")
-        shown = without_secrets(pushed.url[:_SHOWN])
+        shown = without_secrets(pushed.url)
         if not pushed.visit_type:
             raise WebhookRefused(f"Visit type could not be determined for repository {shown}.")
         if pushed.private:
