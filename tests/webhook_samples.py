@@ -9,7 +9,7 @@ from pathlib import Path
 from swhkit.plugin import VisitRequest
 from swhkit.testing.webhooks import Delivery, Signed
 
-FOLDER = Path(__file__).parent.parent / "data/webhooks"
+FOLDER = Path(__file__).parent / "data/webhooks"
 #: The secret and body of GitHub's documentation
 #: (https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries), and their HMAC-SHA-256.
 SECRET, HELLO = "It's a Secret to Everybody", b"Hello, World!"
