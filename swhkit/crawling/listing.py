@@ -157,9 +157,7 @@ class _Listing:
             self.progress("repositories", taker.so_far.repositories)
 
     def _told(self, plugin: Forge, since: datetime.datetime | None) -> Iterator[object]:
-        context = ForgeContext(
-            self.forge.url, self._client(), logging.getLogger(f"swhkit.forge.{self.forge.kind}")
-        )
+        context = ForgeContext(url=self.forge.url, client=self._client(), log=self._log)
         for repository in plugin.repositories(context, since):
             yield repository
             if self.deadline is not None and time.monotonic() > self.deadline:
