@@ -44,11 +44,10 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct):
-    """What became of the batches so far: counts as in ``Crawled``, URLs of before (URL, type) of what was renamed, and
-    the first reason for which a row was refused."""
+    """What became of the batches so far: counts as in ``Crawled`` (of repeated keys each), URLs of before (URL, type) of
+    what was renamed, and the first reason for which a row was refused."""
 
     repositories: int = 0
-    new: int = 0
     renamed: int = 0
     refused: int = 0
     scheduled: int = 0
@@ -74,7 +73,6 @@ class Taker:
         by_key = {one.seen.key: one for one in judged}  # of repeated keys the last counts, as in the store
         told = self.so_far
         told.repositories += len(by_key)
-        told.new += len(noted.new)
         told.renamed += len(noted.renamed)
         told.former |= {(former, by_key[key].seen.visit_type) for key, former in noted.renamed}
         self._keep_metadata(list(by_key.values()), frozenset(noted.new))
