@@ -98,12 +98,6 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-def check_decision(status: SaveStatus) -> None:
-    """Raise ``ValueError`` for what decides nothing. For stores."""
-    if status is SaveStatus.PENDING:
-        raise ValueError("pending is no decision: a request is accepted or rejected")
-
-
 class Saves(Protocol):
     """Requests to save, prefixes and deliveries. What ``Requests`` says of all its methods holds here."""
 

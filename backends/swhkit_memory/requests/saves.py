@@ -9,6 +9,7 @@ from itertools import islice
 import msgspec
 
 from swhkit.requests.kept import in_utc, kept
+from swhkit.requests.rules import check_decision
 from swhkit.requests.saves import (
     Answered,
     BulkOrigin,
@@ -17,7 +18,6 @@ from swhkit.requests.saves import (
     Prefix,
     SaveRequest,
     SaveStatus,
-    check_decision,
 )
 from swhkit_memory.requests.door import Door
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from swhkit.requests.kept import in_utc, kept
+from swhkit.requests.rules import as_listed, check_ending, last_told, noted, overdue_at, owners, plain_options
 from swhkit.requests.schedule import (
     INTERRUPTED,
     Freshness,
@@ -23,11 +24,6 @@ from swhkit.requests.schedule import (
     Page,
     Seen,
     State,
-    check_ending,
-    formerly,
-    last_told,
-    overdue_at,
-    plain_options,
 )
 from swhkit_memory.requests.door import Door
 
@@ -114,21 +110,23 @@ class MemorySchedule:
             if found is None or found.ended is not None:
                 raise ValueError(f"listing {listing} is not running")
             rows = self._listed[found.forge]
-            before = {key: rows[key] for key in told if key in rows}
+            known = {key: rows[key] for key in told if key in rows}
+            owner = owners(told)
+            for key, row in rows.items():
+                if row.origin.enabled and owner.get(row.origin.url, key) != key:
+                    rows[key] = _Row(replace(row.origin, enabled=False), row.seen, listing)
+            before = {key: row.origin for key, row in known.items()}
             for key, one in told.items():
-                rows[key] = _Row(_seen(one, before.get(key), found.forge, now), listing)
-            _disable_namesakes(rows, told, listing)
-            again = sum(row.seen == listing for row in before.values())
+                is_its = owner[one.url] == key
+                origin = as_listed(one, before.get(key), found.forge, now, enabled=is_its)
+                rows[key] = _Row(origin, listing, None if is_its else listing)
+            again = sum(row.seen == listing for row in known.values())
             self._listings[listing] = replace(
                 found,
                 repositories=found.repositories + len(told) - again,
-                new=found.new + len(told) - len(before),
+                new=found.new + len(told) - len(known),
             )
-        renamed = ((key, before[key].origin.url) for key in told if key in before)
-        return Noted(
-            tuple(key for key in told if key not in before),
-            tuple((key, former) for key, former in renamed if former != told[key].url),
-        )
+        return noted(told, before)
 
     def end_listing(
         self,
@@ -232,7 +230,7 @@ class MemorySchedule:
         """As the contract."""
         now = in_utc(now)
         with self._open():
-            moments = ((overdue_at(row), key) for key, row in self._origins.items() if row.state is State.OK)
+            moments = ((overdue_at(row), key) for key, row in self._origins.items())
             found = [(moment, key) for moment, key in moments if moment is not None and moment < now]
             return [self._origins[key] for _, key in sorted(found)[: max(limit, 0)]]
 
@@ -252,23 +250,3 @@ class MemorySchedule:
             for row in self._origins.values():
                 counts[row.state or "unknown"] += 1
         return counts
-
-
-def _seen(told: Seen, before: _Row | None, forge: int, now: datetime.datetime) -> ListedOrigin:
-    """What is kept of a repository that a listing told of."""
-    known = None if before is None else before.origin
-    return ListedOrigin(
-        **{name: getattr(told, name) for name in Seen.__struct_fields__},
-        forge=forge,
-        first_seen=now if known is None else known.first_seen,
-        last_seen=now,
-        former=() if known is None else formerly(known, told.url),
-    )
-
-
-def _disable_namesakes(rows: dict[str, _Row], told: dict[str, Seen], listing: int) -> None:
-    """Disable what has the URL of one that was told of (later, in the same call)."""
-    owners = {one.url: key for key, one in told.items()}
-    for key, row in rows.items():
-        if row.origin.enabled and owners.get(row.origin.url, key) != key:
-            rows[key] = _Row(replace(row.origin, enabled=False), row.seen, listing)
