@@ -10,6 +10,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ from swhkit.net import Network, Target
 from swhkit.requests.schedule import Page
 
 T = TypeVar("T")
+#: How often in a row the very same page may come under another address: an instance may know nothing of pages.
+_SAME = 10
 _NONE: Mapping[str, str] = {}
 #: What is remembered of the headers of an answer: those that lead to the next page.
 _KEPT_HEADERS = ("link", "x-next-page", "x-total-count", "x-total-pages")
@@ -37,8 +40,7 @@ class ForgeClient:
     the forge is then asked whether it is unchanged (``If-None-Match``). ``deadline`` is a ``time.monotonic()``.
     ``sleep`` and ``now`` (Unix time) are there for tests.
 
-    Paths that begin with ``/`` are below ``url``; absolute URLs must be on the same server (``InvalidUrl`` otherwise).
-    All verbs raise ``NotFound`` for 404 and 410, ``Unavailable`` for all else that is no usable answer; its
+    Paths that begin with ``/`` are below ``url``; absolute URLs must be on the same server. All verbs raise ``NotFound`` for 404 and 410, ``Unavailable`` for all else that is no usable answer; its
     ``retry_after`` is set when the forge wants to be left alone for longer than one can wait.
     """
 
@@ -85,7 +87,20 @@ class ForgeClient:
         headers: Mapping[str, str] = _NONE,
     ) -> T:
         """The JSON behind ``url`` as a ``shape``: a ``msgspec.Struct`` type, ``dict[str, Any]``, ``list[int]`` …"""
-        return self._get(self._with(url, params), headers, lambda page: decoded(page.body, shape, page.url))
+        return self.get_document(url, shape, params=params, headers=headers)[0]
+
+    def get_document(
+        self,
+        url: str,
+        shape: type[T],
+        *,
+        params: Mapping[str, str | int] = _NONE,
+        headers: Mapping[str, str] = _NONE,
+    ) -> tuple[T, bytes]:
+        """As ``get_json``, with the bytes it came as."""
+        return self._get(
+            self._with(url, params), headers, lambda page: (decoded(page.body, shape, page.url), page.body)
+        )
 
     def get_text(
         self,
@@ -137,12 +152,16 @@ class ForgeClient:
         Raises ``Unavailable`` for a listing that has no end, and for one that leads to another server.
         """
         following: str | None = self._with(url, params)
-        seen = set[int]()
+        seen, before, same = set[int](), b"", 0
         while following is not None:
             if hash(following) in seen or len(seen) >= self._limits.pages:
                 raise Unavailable(f"{plain_url(following)}: the listing has no end (after {len(seen)} pages)")
             page = self._page(following, within, remember, first=not seen)
+            same = same + 1 if page.body == before else 0
+            if same >= _SAME:
+                raise Unavailable(f"{page.url}: the listing has no end (this page comes again and again)")
             yield page
+            before = page.body
             seen.add(hash(following))
             following = self._following(page, paging)
 
@@ -165,7 +184,7 @@ class ForgeClient:
                 return None
             url = self._absolute(url)
             self._judge(url)
-        except (InvalidUrl, ValueError, msgspec.MsgspecError, RecursionError) as error:
+        except (Unavailable, ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise Unavailable(f"{page.url}: the next page is refused ({error})") from error
         return url
 
@@ -177,16 +196,16 @@ class ForgeClient:
         return with_parameters(url, params) if params else url
 
     def _judge(self, url: str) -> None:
-        """Raise ``InvalidUrl`` unless ``url`` is on the forge's own server."""
+        """Raise ``Unavailable`` unless ``url`` is on the forge's own server."""
         if self._server is None:
             self._server = self._network.check(self.url, resolve=False)
-        found, own = self._network.check(url, resolve=False), self._server
-        if "@" in urlsplit(found.url).netloc:
-            raise InvalidUrl(
-                f"{plain_url(url)[:300]}: a user name in the URL of a forge; use its token setting"
-            )
-        if not same_server(found, own):
-            raise InvalidUrl(f"{plain_url(url)[:300]}: this is not the forge's own server ({own.host})")
+        try:
+            found = self._network.check(url, resolve=False)
+        except InvalidUrl as error:
+            raise Unavailable(str(error)) from error
+        if "@" in urlsplit(found.url).netloc or not same_server(found, self._server):
+            shown = plain_url(found.url)[:300]
+            raise Unavailable(f"{shown}: this is not the forge's own server ({self._server.host})")
 
     def _get(
         self,
@@ -201,9 +220,12 @@ class ForgeClient:
         condition = {"If-None-Match": kept.etag} if kept is not None else {}
         answer = self._asker.ask(url, {**self._headers, **headers, **condition})
         if answer.status == 304 and kept is not None:
-            return take(
-                Fetched(url=plain_url(url), headers={**kept.headers, **answer.headers}, body=kept.body)
-            )
+            whole = {**kept.headers, **answer.headers}
+            with suppress(
+                Unavailable
+            ):  # it was good when it was kept: what was looked for may have been less
+                return take(Fetched(url=plain_url(url), headers=whole, body=kept.body))
+            answer = self._asker.ask(url, {**self._headers, **headers})
         taken = take(Fetched(url=plain_url(url), headers=answer.headers, body=answer.body))
         etag = answer.headers.get("etag", "")
         if remember and etag and answer.framed and len(answer.body) <= self._limits.kept_size:
