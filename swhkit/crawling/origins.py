@@ -194,12 +194,15 @@ class Taker:
 
 
 def has_changed(row: Freshness, last_update: datetime.datetime | None) -> bool:
-    """Whether a forge tells of a change that no visit has seen. An origin that is visited every so often and fails is not
-    tried anew for the same change: that is what its interval is for."""
-    if last_update is None:
+    """Whether a forge tells of a change that no visit has seen.
+
+    An origin that is visited every so often and fails is not tried anew for the same change: that is what its interval is
+    for. One without an interval is, at each listing, until a visit of it was good.
+    """
+    if last_update is None or row.visited is None:
         return False
-    seen = row.succeeded if row.every is None else row.visited
-    return last_update > seen if seen is not None else False
+    seen = row.visited if row.every is not None else row.succeeded
+    return seen is None or last_update > seen
 
 
 def _listed(desk: Desk, forge: int, *, enabled: bool) -> Iterator[Seen]:
