@@ -16,8 +16,8 @@ from swhkit.registry import Registry
 from swhkit.requests import Requests
 
 
-class Desk(msgspec.Struct, frozen=True):
-    """The stores are the desk's to close, the archive is not."""
+class Desk(msgspec.Struct, frozen=True, eq=False, weakref=True):
+    """The stores are the desk's to close, the archive is not. A desk equals itself alone."""
 
     archive: Archive
     requests: Requests

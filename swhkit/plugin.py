@@ -29,7 +29,21 @@ from swhkit.errors import (
     TooLarge,
     Unavailable,
 )
-from swhkit.forge import Forge, ForgeClient, ForgeContext, Repository
+from swhkit.forge import (
+    Fetched,
+    Forge,
+    ForgeClient,
+    ForgeConfig,
+    ForgeContext,
+    Moment,
+    Paging,
+    Repository,
+    by_body,
+    by_header,
+    by_link,
+    by_number,
+    with_parameters,
+)
 from swhkit.git import Git
 from swhkit.hashes import Hashes, hash_chunks, hash_content
 from swhkit.http import REDIRECTS, Answer, Downloaded, Patience, download, fetch, judge_redirect
@@ -212,9 +226,11 @@ __all__ = [
     "Entry",
     "ExtId",
     "ExtrinsicMetadata",
+    "Fetched",
     "File",
     "Forge",
     "ForgeClient",
+    "ForgeConfig",
     "ForgeContext",
     "Gap",
     "Git",
@@ -231,6 +247,7 @@ __all__ = [
     "Member",
     "MemberType",
     "MissingProgram",
+    "Moment",
     "Network",
     "NoConfig",
     "NotFound",
@@ -239,6 +256,7 @@ __all__ = [
     "ObjectMetadata",
     "Outcome",
     "Pack",
+    "Paging",
     "Patience",
     "Person",
     "Placed",
@@ -270,6 +288,10 @@ __all__ = [
     "WebhookConfig",
     "WebhookContext",
     "WebhookRefused",
+    "by_body",
+    "by_header",
+    "by_link",
+    "by_number",
     "curl_resolve",
     "dial",
     "download",
@@ -290,5 +312,6 @@ __all__ = [
     "ssh_command",
     "ssh_environment",
     "url_form",
+    "with_parameters",
     "without_secrets",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from swhkit.api import (
+    add_forge,
     badges,
     contents,
     directories,
@@ -23,6 +24,7 @@ from swhkit.api import (
     site,
     snapshots,
     statistics,
+    status,
 )
 from swhkit.api.routing import Route
 
@@ -39,6 +41,8 @@ _RESOURCES: tuple[Route, ...] = (
     *extids.ROUTES,
     *extrinsic.ROUTES,
     *persons.ROUTES,
+    *add_forge.ROUTES,
+    *status.ROUTES,
     *searching.ROUTES,
     *(msgspec.structs.replace(route, older=True) for route in older.ROUTES),
     *origins.ROUTES,

@@ -80,6 +80,19 @@ def open_desk(ctx: click.Context, *, create: bool = True) -> Desk:
     return found
 
 
+def desk_if_any(ctx: click.Context) -> Desk | None:
+    """The desk of this call's archive, to be read; None if nobody has asked for anything yet. Raises ``NotHeld`` if there is
+    no archive."""
+    archive, found = open_archive(ctx, write=False), configuration(ctx)
+    known = request_store(ctx)
+    if known is None:
+        return None
+    known.close()
+    opened = desk.open_desk(archive, found)  # one that has requests may lack the store of jobs
+    ctx.call_on_close(opened.close)
+    return opened
+
+
 def emit_json(value: object) -> None:
     """Print one JSON document. Paths become texts, moments ISO 8601; what is no UTF-8 stays readable as escapes."""
     click.echo(json.dumps(value, indent=2, default=_plain))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -14,19 +16,21 @@ from types import FrameType
 import click
 import msgspec
 
-from swhkit import assemble, visit
+from swhkit import assemble, freshness, visit
 from swhkit.archive import Archive
-from swhkit.cli.common import configuration, emit_json, json_option, open_archive
+from swhkit.cli.common import configuration, emit_json, json_option, open_archive, request_store
 from swhkit.cli.main import printable
 from swhkit.cli.progress import shown
 from swhkit.config import Configuration
-from swhkit.errors import InvalidInput
+from swhkit.errors import InvalidInput, SwhkitError
 from swhkit.interrupts import Cancelled, ask
 from swhkit.model import VisitStatus
 from swhkit.net import Network, without_secret
 from swhkit.registry import Registry
+from swhkit.requests import Requests
 from swhkit.visit import Report
 
+_LOG = logging.getLogger(__name__)
 _TERMINATED = 128 + signal.SIGTERM
 #: The visit type of packages, and the setting that their archives are listed in.
 _PACKAGES, _ARTIFACTS = "tar", "artifacts"
@@ -83,6 +87,7 @@ def command(
     for request in requests:
         assemble.make_loader(found, request.visit_type, settings)
     archive = open_archive(ctx, write=True)
+    store = _requests(ctx)
     reports = []
     try:
         with _ended_by_signals() as asked:
@@ -94,6 +99,7 @@ def command(
                     )
                 reports.append(_visit(found, archive, request, network, settings))
                 _tell_plugins(found, archive, reports[-1])
+                _note_freshness(found, archive, store, reports[-1])
                 if not as_json:
                     click.echo(_line(reports[-1]))
                 if asked.is_set():
@@ -187,6 +193,31 @@ def _tell_plugins(found: Configuration, archive: Archive, report: Report) -> Non
     ended = archive.catalog.visit(report.origin, report.visit)
     if ended is not None and ended.status.final:
         found.registry.visit_finished(ended, report)
+
+
+def _requests(ctx: click.Context) -> Requests | None:
+    """The request store, if there is one that can be used: no visit needs it."""
+    try:
+        store = request_store(ctx)
+    except (SwhkitError, OSError) as error:
+        _LOG.warning("how fresh the origins are is not written down: %s", error)
+        return None
+    if store is not None:
+        ctx.call_on_close(store.close)
+    return store
+
+
+def _note_freshness(
+    found: Configuration, archive: Archive, requests: Requests | None, report: Report
+) -> None:
+    """A visit counts for the schedule, too, whoever had it made. It is good without that."""
+    if requests is None:
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        freshness.note(archive, requests, found, report.origin, report.visit_type, now)
+    except (SwhkitError, OSError) as error:
+        _LOG.warning("how fresh %s is was not written down: %s", without_secret(report.origin), error)
 
 
 def _line(report: Report) -> str:

@@ -79,10 +79,14 @@ class Answer:
         except ValueError as error:
             raise Unavailable(f"{self.url}: redirected to {location[:300]!r}, which is no address") from error
 
+    @property
+    def reason(self) -> str:
+        """The server's own words for the status, fit for texts."""
+        return clean_text(self._response.reason[:100].encode("latin-1", "replace"))
+
     def check(self) -> None:
         """Raise ``NotFound`` for 401, 403, 404, 410 and 451, ``Unavailable`` for all else but 2xx and 304."""
-        reason = clean_text(self._response.reason[:100].encode("latin-1", "replace"))
-        said = f"{self.url}: the server answers {self.status} {reason}".rstrip()
+        said = f"{self.url}: the server answers {self.status} {self.reason}".rstrip()
         if self.status in GONE:
             raise NotFound(f"{said}: there is nothing that everybody may read")
         if self.status != 304 and not 200 <= self.status < 300:
