@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import http.client
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from email.message import Message
@@ -79,14 +81,27 @@ class Answer:
         except ValueError as error:
             raise Unavailable(f"{self.url}: redirected to {location[:300]!r}, which is no address") from error
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server wants to be asked again (``Retry-After``: RFC 9110, section 10.2.3): those it
+        names, or those until the date it names; None if it does not say so."""
+        text = self.headers.get("Retry-After", "").strip()
+        if _DELAY.fullmatch(text):
+            return float(text)
+        try:
+            return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+        except (ValueError, OverflowError):
+            return None
+
     def check(self) -> None:
-        """Raise ``NotFound`` for 401, 403, 404, 410 and 451, ``Unavailable`` for all else but 2xx and 304."""
+        """Raise ``NotFound`` for 401, 403, 404, 410 and 451, ``Unavailable`` for all else but 2xx and 304; with what the
+        server says of when to come back."""
         reason = clean_text(self._response.reason[:100].encode("latin-1", "replace"))
         said = f"{self.url}: the server answers {self.status} {reason}".rstrip()
         if self.status in GONE:
             raise NotFound(f"{said}: there is nothing that everybody may read")
         if self.status != 304 and not 200 <= self.status < 300:
-            raise Unavailable(said)
+            raise Unavailable(said, self.retry_after)
 
     def pieces(self, limit: int, name: str) -> Iterator[bytes]:
         """The body, decoded, in pieces. Raises ``LimitExceeded`` beyond ``limit`` bytes; ``name`` says whose limit it
@@ -168,6 +183,7 @@ def has_framing(headers: Message) -> bool:
     return codings in ([], ["chunked"]) and len(lengths) <= 1 and all(map(_DIGITS.fullmatch, lengths))
 
 
+_DELAY = re.compile(r"[0-9]{1,9}", re.ASCII)
 _DIGITS = re.compile(r"\s*[0-9]{1,18}\s*", re.ASCII)
 
 
