@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("swhkit.cli.init", "Make an archive and a commented configuration."),
     "load": ("swhkit.cli.load", "Visit origins now and archive them."),
+    "worker": ("swhkit.cli.worker", "Visit and list what somebody asked for, or what is due."),
     "serve": ("swhkit.cli.serve", "Serve the web API."),
     "show": ("swhkit.cli.show", "Show what a SWHID names."),
     "cat": ("swhkit.cli.cat", "Write the bytes of a content to stdout, exactly as they are."),
