@@ -82,22 +82,19 @@ class Answer:
             raise Unavailable(f"{self.url}: redirected to {location[:300]!r}, which is no address") from error
 
     @property
+    def reason(self) -> str:
+        """The server's own words for the status, fit for texts."""
+        return clean_text(self._response.reason[:100].encode("latin-1", "replace"))
+
+    @property
     def retry_after(self) -> float | None:
-        """Seconds after which the server wants to be asked again (``Retry-After``: RFC 9110, section 10.2.3): those it
-        names, or those until the date it names; None if it does not say so."""
-        text = self.headers.get("Retry-After", "").strip()
-        if _DELAY.fullmatch(text):
-            return float(text)
-        try:
-            return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-        except (ValueError, OverflowError):
-            return None
+        """Seconds after which the server wants to be asked again; None if it does not say so."""
+        return retry_seconds(self.headers.get("Retry-After", ""))
 
     def check(self) -> None:
         """Raise ``NotFound`` for 401, 403, 404, 410 and 451, ``Unavailable`` for all else but 2xx and 304; with what the
         server says of when to come back."""
-        reason = clean_text(self._response.reason[:100].encode("latin-1", "replace"))
-        said = f"{self.url}: the server answers {self.status} {reason}".rstrip()
+        said = f"{self.url}: the server answers {self.status} {self.reason}".rstrip()
         if self.status in GONE:
             raise NotFound(f"{said}: there is nothing that everybody may read")
         if self.status != 304 and not 200 <= self.status < 300:
@@ -174,6 +171,17 @@ class Answer:
             )
         ending = urlsplit(self.target.url).path.rpartition(".")[2]
         return None if _STORED.fullmatch(ending) else zlib.decompressobj(16 + zlib.MAX_WBITS)
+
+
+def retry_seconds(text: str) -> float | None:
+    """The seconds that a ``Retry-After`` asks for (RFC 9110, section 10.2.3: it has them, or a date); None if it is
+    neither."""
+    if _DELAY.fullmatch(text.strip()):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def has_framing(headers: Message) -> bool:

@@ -24,7 +24,7 @@ REDIRECTS = 5
 _LOG = logging.getLogger(__name__)
 _AGENT = "swhkit"
 #: Headers that say nothing of who asks: only they follow a redirect to another server.
-_HARMLESS = {"accept", "git-protocol", "if-modified-since", "if-none-match", "range", "user-agent"}
+HARMLESS = {"accept", "git-protocol", "if-modified-since", "if-none-match", "range", "user-agent"}
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -100,8 +100,8 @@ def _followed(
 ) -> Iterator[Answer]:
     first = target
     for _ in range(REDIRECTS + 1):
-        if target is not first and not _same_server(first, target):
-            headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
+        if target is not first and not same_server(first, target):
+            headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
         with _asked(target, method, headers, deadline) as answer:
             location = answer.location if follow else None
             if location is None:
@@ -159,13 +159,14 @@ def judge_redirect(network: Network, target: Target, url: str) -> Target:
     return _with_credentials(found, target)
 
 
-def _same_server(one: Target, other: Target) -> bool:
+def same_server(one: Target, other: Target) -> bool:
+    """Whether two targets are of one scheme, host and port."""
     return one.scheme == other.scheme and (one.host, port_of(one)) == (other.host, port_of(other))
 
 
 def _with_credentials(found: Target, before: Target) -> Target:
     userinfo, at, _ = urlsplit(before.url).netloc.rpartition("@")
-    if not at or "@" in urlsplit(found.url).netloc or not _same_server(found, before):
+    if not at or "@" in urlsplit(found.url).netloc or not same_server(found, before):
         return found
     return msgspec.structs.replace(found, url=found.url.replace("://", f"://{userinfo}@", 1))
 
