@@ -7,6 +7,7 @@ Each is a plain function of typed arguments that does its work once and returns 
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -26,6 +27,8 @@ from swhkit.visit import no_progress
 
 #: The visit type that is given a list of archives, and the setting of its loader that takes it.
 _PACKAGES, _ARTIFACTS = "tar", "artifacts"
+#: The part of its time (jobs.time) after which a listing ends by itself, as ``partial``; at its end it is killed.
+_MOST = 0.95
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -99,7 +102,8 @@ def _options(arguments: VisitArguments) -> dict[str, str]:
 def listing(desk: Desk, arguments: ListingArguments, progress: Progress = no_progress) -> crawling.Crawled:
     """List a forge once. Raises ``NotHeld`` for one that is not known."""
     now = datetime.datetime.now(datetime.UTC)
-    return crawling.crawl(desk, arguments.forge, arguments.full, now, progress=progress)
+    deadline = time.monotonic() + desk.settings.jobs.time * _MOST
+    return crawling.crawl(desk, arguments.forge, arguments.full, now, progress=progress, deadline=deadline)
 
 
 class Task(msgspec.Struct, Generic[A, R], frozen=True):

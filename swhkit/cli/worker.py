@@ -10,9 +10,9 @@ import click
 
 from swhkit.cli.common import open_desk, settings
 from swhkit.cli.main import printable
-from swhkit.config import Settings
 from swhkit.errors import InvalidInput
 from swhkit.worker.pool import Worker
+from swhkit.worker.service import unshared
 
 
 @click.command("worker")
@@ -36,19 +36,6 @@ def command(ctx: click.Context, slots: int | None, once: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ended_by(worker))
     worker.run(once)
-
-
-def unshared(found: Settings) -> str | None:
-    """Why there can be no workers: a store that other processes cannot see; None if there can be."""
-    archive = found.archive
-    for key in ("objects", "catalog", "requests", "jobs"):
-        provider = getattr(archive, key).provider
-        if not provider.shared:
-            return (
-                f"archive.{key}: {provider.name} is shared with no other process, and each job has its own: workers need "
-                "a backend such as sqlite"
-            )
-    return None
 
 
 def _ended_by(worker: Worker) -> Callable[[int, FrameType | None], None]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from swhkit.config import Settings
 from swhkit.errors import SwhkitError
 from swhkit.process import Child, Runner
 from swhkit.scratch import scratch_folder
@@ -22,6 +23,19 @@ _FIRST, _LONGEST = 1.0, 60.0
 _WELL = 60.0
 #: Seconds beyond ``GRACE`` that a worker has to end.
 _MORE = 7.0
+
+
+def unshared(found: Settings) -> str | None:
+    """Why there can be no workers: a store that other processes cannot see; None if there can be."""
+    archive = found.archive
+    for key in ("objects", "catalog", "requests", "jobs"):
+        provider = getattr(archive, key).provider
+        if not provider.shared:
+            return (
+                f"archive.{key}: {provider.name} is shared with no other process, and each job has its own: workers need "
+                "a backend such as sqlite"
+            )
+    return None
 
 
 class Service:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from swhkit import crawling, freshness
+from swhkit import crawling, freshness, saving
 from swhkit.desk import Desk
 from swhkit.files import FileLock
 from swhkit.publish import recover
@@ -51,6 +51,7 @@ def _forget(desk: Desk, now: datetime.datetime) -> None:
 DEAD = Part("end visits that have died", 60.0, end_dead_visits)
 PARTS = (
     DEAD,
+    Part("make the jobs of accepted requests", 1.0, saving.ensure_jobs),
     Part("look after forges", 1.0, crawling.tick),
     Part("find what is due", 1.0, freshness.tick),
     Part("forget old jobs", 3600.0, _forget),
