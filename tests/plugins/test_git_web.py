@@ -108,9 +108,9 @@ def test_a_busy_server_says_when_to_come_back(
     visits: Visits, status: int, headers: dict[str, str], wait: float | None
 ) -> None:
     """Git does not tell what a server asks for: it is asked once more."""
-    with files({"/r": (status, headers, b"slow down")}, everywhere=True) as base:
-        with pytest.raises(Unavailable, match=str(status)) as caught:
-            visits.load(f"{base}/r")
+    answers = {"/r": (status, headers, b"slow down")}
+    with files(answers, everywhere=True) as base, pytest.raises(Unavailable, match=str(status)) as caught:
+        visits.load(f"{base}/r")
     assert caught.value.retry_after == wait
     assert len(Files.seen) == 2
 
