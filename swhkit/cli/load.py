@@ -7,11 +7,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from types import FrameType
 
 import click
 import msgspec
@@ -23,7 +19,7 @@ from swhkit.cli.main import printable
 from swhkit.cli.progress import shown
 from swhkit.config import Configuration
 from swhkit.errors import InvalidInput, SwhkitError
-from swhkit.interrupts import Cancelled, ask
+from swhkit.interrupts import Cancelled, ended_by_signals
 from swhkit.model import VisitStatus
 from swhkit.net import Network, without_secret
 from swhkit.registry import Registry
@@ -90,7 +86,7 @@ def command(
     store = _requests(ctx)
     reports = []
     try:
-        with _ended_by_signals() as asked:
+        with ended_by_signals() as asked:
             for request in requests:
                 if request.guessed:
                     click.echo(
@@ -108,7 +104,7 @@ def command(
         return _TERMINATED
     finally:
         if as_json:
-            emit_json([msgspec.to_builtins(report) for report in reports])
+            emit_json([_fields(report) for report in reports])
     return _exit_code(reports)
 
 
@@ -231,39 +227,15 @@ def _line(report: Report) -> str:
     return printable(f"{': '.join(parts)} ({report.seconds:.1f} s)")
 
 
+def _fields(report: Report) -> dict[str, object]:
+    """What ``--json`` prints of a visit."""
+    fields: dict[str, object] = msgspec.to_builtins(report)
+    del fields["retry_after"]  # of use only to who visits again by itself
+    return fields
+
+
 def _exit_code(reports: list[Report]) -> int:
     statuses = {report.status for report in reports}
     if statuses - {VisitStatus.FULL, VisitStatus.PARTIAL}:
         return 1
     return 3 if VisitStatus.PARTIAL in statuses else 0
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[Event]:
-    """SIGTERM ends the running visit as ``failed`` instead of leaving it to recovery; the event tells that it came.
-    Ctrl-C does the same, unless whoever started us had it ignored.
-
-    Python drops an exception that is raised while C code calls back, and SQLite gives ``KeyboardInterrupt`` for ours.
-    """
-    asked = Event()
-
-    def cancel(_signal: int, _frame: FrameType | None) -> None:
-        asked.set()
-        ask(Cancelled)
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        ask(KeyboardInterrupt)
-
-    handlers = {signal.SIGTERM: cancel}
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        handlers[signal.SIGINT] = interrupt
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield asked
-    except KeyboardInterrupt:
-        if asked.is_set():
-            raise Cancelled from None
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
