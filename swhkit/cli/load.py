@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import os
 import signal
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import msgspec
 
 from swhkit import assemble, freshness, visit
 from swhkit.archive import Archive
-from swhkit.cli.common import configuration, emit_json, json_option, open_archive, request_store
+from swhkit.cli.common import as_url, configuration, emit_json, json_option, open_archive, request_store
 from swhkit.cli.main import printable
 from swhkit.cli.progress import shown
 from swhkit.config import Configuration
@@ -109,7 +108,7 @@ def command(
 
 
 def _request(text: str, visit_type: str | None, network: Network, registry: Registry) -> Request:
-    target = network.check(_as_url(text), resolve=False)
+    target = network.check(as_url(text), resolve=False)
     chosen = visit_type or registry.visit_type(target.url)
     if chosen is None:
         known = ", ".join(sorted(registry.loaders()))
@@ -117,17 +116,6 @@ def _request(text: str, visit_type: str | None, network: Network, registry: Regi
             f"{without_secret(text)}: its form does not tell the visit type; name it with --type ({known})"
         )
     return Request(target.url, chosen, visit_type is None)
-
-
-def _as_url(text: str) -> str:
-    """A path that is there becomes absolute, without dots; everything else stays for the address policy to judge."""
-    if "://" in text or not text or "\0" in text:
-        return text
-    if Path(text).exists():
-        return os.path.abspath(text)  # noqa: PTH100 (links stay: the name a person gave is the origin)
-    if text.startswith(("/", "./", "../")):
-        raise InvalidInput(f"{text}: there is no such path")
-    return text
 
 
 def _options(options: tuple[str, ...]) -> dict[str, str]:
