@@ -17,8 +17,9 @@ from swhkit.requests import Requests
 from swhkit.webhook import Webhook, secret_of
 
 
-class Desk(msgspec.Struct, frozen=True):
-    """The stores are the desk's to close, the archive is not. ``made`` has the webhooks that were asked for."""
+class Desk(msgspec.Struct, frozen=True, eq=False, weakref=True):
+    """The stores are the desk's to close, the archive is not. A desk equals itself alone. ``made`` has the webhooks that
+    were asked for."""
 
     archive: Archive
     requests: Requests

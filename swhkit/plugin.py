@@ -29,7 +29,21 @@ from swhkit.errors import (
     TooLarge,
     Unavailable,
 )
-from swhkit.forge import Forge, ForgeClient, ForgeContext, Repository
+from swhkit.forge import (
+    Fetched,
+    Forge,
+    ForgeClient,
+    ForgeConfig,
+    ForgeContext,
+    Moment,
+    Paging,
+    Repository,
+    by_body,
+    by_header,
+    by_link,
+    by_number,
+    with_parameters,
+)
 from swhkit.git import Git
 from swhkit.hashes import Hashes, hash_chunks, hash_content
 from swhkit.http import REDIRECTS, Answer, Downloaded, Patience, download, fetch, judge_redirect
@@ -106,13 +120,15 @@ class Provider(msgspec.Struct, frozen=True):
     ``name`` is the word the configuration uses (for a loader: its visit type). ``factory`` is ``"module:callable"``,
     imported only when the part is used; what it is called with stands at the hook. ``config`` is a frozen
     ``msgspec.Struct`` type with ``forbid_unknown_fields=True``; its fields are the keys the YAML may have beside
-    ``backend``, its docstring and field defaults are what ``config show`` and ``init`` print.
+    ``backend``, its docstring and field defaults are what ``config show`` and ``init`` print. ``shared``: of a store,
+    whether another process that opens it with the same settings sees the same; workers need that.
     """
 
     name: str
     summary: str
     factory: str
     config: type[msgspec.Struct] = NoConfig
+    shared: bool = True
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -216,9 +232,11 @@ __all__ = [
     "Entry",
     "ExtId",
     "ExtrinsicMetadata",
+    "Fetched",
     "File",
     "Forge",
     "ForgeClient",
+    "ForgeConfig",
     "ForgeContext",
     "Gap",
     "Git",
@@ -236,6 +254,7 @@ __all__ = [
     "Member",
     "MemberType",
     "MissingProgram",
+    "Moment",
     "Network",
     "NoConfig",
     "NotFound",
@@ -244,6 +263,7 @@ __all__ = [
     "ObjectMetadata",
     "Outcome",
     "Pack",
+    "Paging",
     "Patience",
     "Person",
     "Placed",
@@ -279,6 +299,10 @@ __all__ = [
     "WebhookConfig",
     "WebhookContext",
     "WebhookRefused",
+    "by_body",
+    "by_header",
+    "by_link",
+    "by_number",
     "curl_resolve",
     "decoded",
     "dial",
@@ -302,5 +326,6 @@ __all__ = [
     "text_at",
     "url_form",
     "value_at",
+    "with_parameters",
     "without_secrets",
 ]

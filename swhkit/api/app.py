@@ -263,7 +263,8 @@ class Service:
         if isinstance(answer, Blob):
             return sendable(answer, asked.conditions, asked.method)
         if isinstance(answer, Document):
-            ready = Ready(200, {"Content-Type": answer.media_type, **answer.headers}, answer.body)
+            headers = {"Content-Type": answer.media_type, **answer.headers}
+            ready = Ready(answer.status, headers, answer.body)
             return _kept(ready, asked)
         if isinstance(answer, Page):
             page = pages.render(answer.template, asked.base, answer.values)

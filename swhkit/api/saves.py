@@ -29,9 +29,10 @@ def origin(call: Call) -> Data:
 
     Types are ``bzr``, ``cvs``, ``git``, ``hg``, ``svn`` and ``tarball``; ``archives`` (files of a package, which are
     listed in the body) for those whose requests need no review. POST answers with the request, which is an earlier one as
-    long as that has not been worked on; GET with an array of all of them, newest first. A ``pending`` request waits for somebody to decide
-    on it; an accepted one goes from ``pending`` over ``scheduled`` and ``running`` to ``succeeded`` or ``failed``
-    (``save_task_status``, which in earlier days said ``not yet scheduled`` for pending and ``succeed`` for succeeded).
+    long as that has not been worked on; GET with an array of all of them, newest first. A ``pending``
+    request waits for somebody to decide on it; the task of an accepted one (``save_task_status``) goes from ``pending``
+    over ``scheduled`` and ``running`` to ``succeeded`` or ``failed``; ``not yet scheduled`` and ``succeed`` are older words
+    for the first and the last but one.
 
     400 for a type or URL that cannot be saved, 403 for an origin that is not wanted here, 404 where nobody has asked.
     """

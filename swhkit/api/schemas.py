@@ -376,6 +376,7 @@ COMPONENTS: Mapping[str, Schema] = {
         "Which parameters do not validate, and why.",
         {"exception": choice(("ValidationError",)), "reason": mapping(array(TEXT))},
     ),
+    "Sentence": said(TEXT, "What a person is told."),
     "Unrouted": record(
         "The answer where no resource is.", {"error": choice(("Resource not found",)), "reason": TEXT}
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from swhkit.api import (
+    add_forge,
     badges,
     bulk,
     contents,
@@ -25,6 +26,7 @@ from swhkit.api import (
     site,
     snapshots,
     statistics,
+    status,
     webhooks,
 )
 from swhkit.api.routing import Route
@@ -42,6 +44,8 @@ _RESOURCES: tuple[Route, ...] = (
     *extids.ROUTES,
     *extrinsic.ROUTES,
     *persons.ROUTES,
+    *add_forge.ROUTES,
+    *status.ROUTES,
     *searching.ROUTES,
     *bulk.ROUTES,
     *saves.ROUTES,
