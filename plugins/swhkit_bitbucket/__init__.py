@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, WebhookConfig, hookimpl
 
 
 @hookimpl
@@ -14,4 +14,11 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of Bitbucket."""
-    return []
+    return [
+        Provider(
+            "bitbucket",
+            "pushes to repositories on Bitbucket",
+            "swhkit_bitbucket.webhook:Bitbucket",
+            WebhookConfig,
+        )
+    ]

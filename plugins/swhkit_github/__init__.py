@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, WebhookConfig, hookimpl
 
 
 @hookimpl
@@ -14,4 +14,6 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of GitHub."""
-    return []
+    return [
+        Provider("github", "pushes to repositories on GitHub", "swhkit_github.webhook:GitHub", WebhookConfig)
+    ]

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Provider, hookimpl
+from typing import Annotated
+
+import msgspec
+
+from swhkit.plugin import Provider, WebAddress, WebhookConfig, hookimpl
+
+
+class SourceForgeConfig(WebhookConfig, frozen=True, forbid_unknown_fields=True):
+    """Settings of the SourceForge webhook."""
+
+    rest: Annotated[
+        WebAddress, msgspec.Meta(description="Where projects are asked for their repositories.")
+    ] = "https://sourceforge.net/rest"
 
 
 @hookimpl
@@ -14,4 +26,11 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of SourceForge."""
-    return []
+    return [
+        Provider(
+            "sourceforge",
+            "pushes to repositories on SourceForge",
+            "swhkit_sourceforge.webhook:SourceForge",
+            SourceForgeConfig,
+        )
+    ]
