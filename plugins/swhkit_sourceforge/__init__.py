@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, hookimpl
+from swhkit_sourceforge.settings import SourceforgeConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of SourceForge."""
-    return []
+    return [
+        Provider("sourceforge", "SourceForge", "swhkit_sourceforge.forge:SourceforgeForge", SourceforgeConfig)
+    ]
 
 
 @hookimpl
