@@ -15,12 +15,15 @@ class SourceForgeConfig(WebhookConfig, frozen=True, forbid_unknown_fields=True):
     rest: Annotated[
         WebAddress, msgspec.Meta(description="Where projects are asked for their repositories.")
     ] = "https://sourceforge.net/rest"
+from swhkit_sourceforge.settings import SourceforgeConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of SourceForge."""
-    return []
+    return [
+        Provider("sourceforge", "SourceForge", "swhkit_sourceforge.forge:SourceforgeForge", SourceforgeConfig)
+    ]
 
 
 @hookimpl
