@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, WebhookConfig, hookimpl
+from swhkit_bitbucket.settings import BitbucketConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of Bitbucket."""
-    return []
+    return [
+        Provider("bitbucket", "Bitbucket Cloud", "swhkit_bitbucket.forge:BitbucketForge", BitbucketConfig)
+    ]
 
 
 @hookimpl

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, WebhookConfig, hookimpl
+from swhkit_gitea.settings import GiteaConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of Gitea, Forgejo and Gogs."""
-    return []
+    return [
+        Provider("gitea", "Gitea", "swhkit_gitea.forge:GiteaForge", GiteaConfig),
+        Provider("forgejo", "Forgejo", "swhkit_gitea.forge:GiteaForge", GiteaConfig),
+        Provider("gogs", "Gogs", "swhkit_gitea.forge:GogsForge", GiteaConfig),
+    ]
 
 
 @hookimpl

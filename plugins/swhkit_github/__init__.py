@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, WebhookConfig, hookimpl
+from swhkit_github.settings import GithubConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of GitHub."""
-    return []
+    return [
+        Provider(
+            "github", "GitHub, and GitHub Enterprise Server", "swhkit_github.forge:GithubForge", GithubConfig
+        )
+    ]
 
 
 @hookimpl

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, WebhookConfig, hookimpl
+from swhkit_gitlab.settings import GitlabConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of GitLab."""
-    return []
+    return [Provider("gitlab", "GitLab", "swhkit_gitlab.forge:GitlabForge", GitlabConfig)]
 
 
 @hookimpl

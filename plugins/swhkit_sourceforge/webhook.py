@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from swhkit.plugin import HmacProof, Pushed, PushWebhook, Unavailable, WebhookContext, text_at, value_at
-from swhkit_sourceforge import SourceForgeConfig
+from swhkit_sourceforge.settings import SourceforgeWebhookConfig
 
 _FULL_NAME = re.compile(r"/p/([A-Za-z0-9][A-Za-z0-9._-]*)/.+", re.ASCII)
 #: Where a project's main repository is mounted.
@@ -24,7 +24,7 @@ class SourceForge(PushWebhook):
     agent = "Allura Webhook (https://allura.apache.org/)"
     proof = HmacProof(("x-allura-signature",), prefix="sha1=", digest="sha1")
 
-    def __init__(self, config: SourceForgeConfig) -> None:
+    def __init__(self, config: SourceforgeWebhookConfig) -> None:
         super().__init__(config)
         self._rest = config.rest
 

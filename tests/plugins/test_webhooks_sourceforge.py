@@ -12,7 +12,7 @@ from webhook_samples import body, delivery, signed
 from swhkit.plugin import Unavailable, VisitRequest, Webhook, WebhookContext, WebhookRefused
 from swhkit.testing import WebhookContract
 from swhkit.testing.webhooks import Delivery, Signed
-from swhkit_sourceforge import SourceForgeConfig
+from swhkit_sourceforge.settings import SourceforgeWebhookConfig
 from swhkit_sourceforge.webhook import SourceForge
 
 URL = "https://git.code.sf.net/p/example/code"
@@ -44,7 +44,7 @@ def answering(answer: object) -> WebhookContext:
 class TestSourceForge(WebhookContract):
     @pytest.fixture
     def webhook(self) -> Webhook:
-        return SourceForge(SourceForgeConfig())
+        return SourceForge(SourceforgeWebhookConfig())
 
     @pytest.fixture
     def good(self) -> Delivery:
@@ -118,7 +118,7 @@ class TestSourceForge(WebhookContract):
         assert asked in ([], ["https://sourceforge.net/rest/p/a"])
 
     def test_another_place_of_the_rest_api(self, good: Delivery) -> None:
-        webhook = SourceForge(SourceForgeConfig(rest="http://127.0.0.1:1/rest"))
+        webhook = SourceForge(SourceforgeWebhookConfig(rest="http://127.0.0.1:1/rest"))
         asked: list[str] = []
 
         def get_json(url: str) -> object:
