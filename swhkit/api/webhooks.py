@@ -114,7 +114,7 @@ ROUTES = (
         answer=_ANSWER,
         body={"type": "object"},
         body_types=("application/json",),
-        refusals=(400, 403, 404),
+        refusals=(400, 403),
         about={"forge": "the kind of forge that sends it"},
         reads_headers=True,
     ),

@@ -10,10 +10,11 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+import desks
 import pytest
 from net_servers import answering, bait, raw_server, read_head
 from reading_samples import Sample
@@ -77,8 +78,7 @@ KEYS = [
     *("save_task_status", "save_task_next_run"),
 ]
 #: Settings of archives that want no review; stores in memory.
-MEMORY = "archive: {requests: {backend: memory}, jobs: {backend: memory}}\n"
-ACCEPTING = MEMORY + "save_code_now: {otherwise: accepted}\n"
+ACCEPTING = desks.IN_MEMORY + "save_code_now: {otherwise: accepted}\n"
 Taking = Callable[..., AbstractAsyncContextManager[tuple[Any, Desk]]]
 
 
@@ -89,11 +89,8 @@ def taking(tmp_path: Path, serving: Any) -> Iterator[Taking]:
 
         @asynccontextmanager
         async def opened(settings: str = ACCEPTING) -> AsyncIterator[tuple[Any, Desk]]:
-            file = tmp_path / "swhkit.yaml"
-            file.write_text(settings)
             sample = Sample()
-            desk = open_desk(sample.archive, config.load(file))
-            stack.callback(desk.close)
+            desk = stack.enter_context(desks.desk(sample.archive, tmp_path, settings))
             async with serving(sample, desk=desk) as api:
                 yield api, desk
 
@@ -167,7 +164,7 @@ async def test_a_push_asks_for_a_visit(taking: Taking, forge: str) -> None:
 
 @pytest.mark.parametrize("forge", TELLING)
 async def test_what_waits_for_review_has_no_next_run(taking: Taking, forge: str) -> None:
-    async with taking(MEMORY) as (api, desk):
+    async with taking(desks.IN_MEMORY) as (api, desk):
         told = await posted(api, forge, push(forge))
         assert list(told) == KEYS
         assert told["save_request_status"] == "pending"
@@ -179,7 +176,7 @@ async def test_what_waits_for_review_has_no_next_run(taking: Taking, forge: str)
 
 
 async def test_a_repository_that_is_not_wanted(taking: Taking) -> None:
-    settings = MEMORY + f'save_code_now: {{accept: ["https://"], reject: ["{PAGE}"]}}\n'
+    settings = desks.IN_MEMORY + f'save_code_now: {{accept: ["https://"], reject: ["{PAGE}"]}}\n'
     text = 'The "save code now" request has been rejected because the provided origin url is not allowed to be archived.'
     async with taking(settings) as (api, desk):
         for _ in range(2):
@@ -617,15 +614,23 @@ async def test_sourceforge_leads_nowhere_that_is_private(taking: Taking) -> None
             await refused(api, "sourceforge", body("sourceforge/push"), text)
 
 
-async def test_a_plugin_of_somebody_else(taking: Taking, tmp_path: Path) -> None:
+async def test_a_plugin_of_somebody_else(serving: Any, tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins/several.py").write_text(SEVERAL)
-    async with taking(ACCEPTING + "plugins_dir: plugins\n") as (api, desk):
-        data = json.dumps([URL, URL + "2"]).encode()
-        told = await posted(api, "several", data, {"content-type": "text/plain"})
-        assert [one["origin_url"] for one in told] == [URL, URL + "2"]
-        assert await posted(api, "several", b"[]", {}) == []
-        assert {one.webhook for one in desk.requests.saves.latest()} == {"several"}
+    (tmp_path / "swhkit.yaml").write_text(ACCEPTING + "plugins_dir: plugins\n")
+    sample = Sample()
+    with closing(open_desk(sample.archive, config.load(tmp_path / "swhkit.yaml"))) as desk:
+        async with serving(sample, desk=desk) as api:
+            await tell_several(api, desk)
+
+
+async def tell_several(api: Any, desk: Desk) -> None:
+    """The plugin ``SEVERAL`` gets deliveries."""
+    data = json.dumps([URL, URL + "2"]).encode()
+    told = await posted(api, "several", data, {"content-type": "text/plain"})
+    assert [one["origin_url"] for one in told] == [URL, URL + "2"]
+    assert await posted(api, "several", b"[]", {}) == []
+    assert {one.webhook for one in desk.requests.saves.latest()} == {"several"}
 
 
 #: A webhook without the help of ``PushWebhook``: it tells of several repositories at once, and has no ids.
