@@ -465,8 +465,9 @@ async def test_methods_and_slashes(taking: Taking) -> None:
         assert "no-store" in answer.headers["Cache-Control"]
 
 
-async def test_an_archive_that_takes_no_requests(api: Any) -> None:
-    await posted(api, "github", push("github"), status=403)
+async def test_an_archive_that_takes_no_requests(serving: Any, sample: Sample) -> None:
+    async with serving(sample, desk=None) as api:
+        await posted(api, "github", push("github"), status=403)
 
 
 REAL = [
