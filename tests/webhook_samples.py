@@ -66,6 +66,8 @@ HEADERS: dict[str, dict[str, str]] = {
     "sourceforge": {"user-agent": "Allura Webhook (https://allura.apache.org/)"},
 }
 HEADERS = {name: {**JSON, **headers} for name, headers in HEADERS.items()}
+#: All forges in alphabetical order.
+FORGES = sorted(HEADERS)
 
 
 def body(name: str) -> bytes:
