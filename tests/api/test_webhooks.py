@@ -625,6 +625,18 @@ async def test_a_plugin_of_somebody_else(serving: Any, tmp_path: Path) -> None:
             await tell_several(api, desk)
 
 
+async def test_a_plugin_that_cannot_be_used(serving: Any, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/several.py").write_text(SEVERAL.replace('Several", W', 'Nobody", W'))
+    (tmp_path / "swhkit.yaml").write_text(ACCEPTING + "plugins_dir: plugins\n")
+    sample = Sample()
+    with closing(open_desk(sample.archive, config.load(tmp_path / "swhkit.yaml"))) as desk:
+        async with serving(sample, desk=desk) as api:
+            told = await posted(api, "several", b"[]", {}, status=500)
+            assert told["reason"] == "An internal error occurred; it has been logged."
+            assert "id" in await posted(api, "github", push("github"))
+
+
 async def tell_several(api: Any, desk: Desk) -> None:
     """The plugin ``SEVERAL`` gets deliveries."""
     data = json.dumps([URL, URL + "2"]).encode()
