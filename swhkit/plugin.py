@@ -116,13 +116,15 @@ class Provider(msgspec.Struct, frozen=True):
     ``name`` is the word the configuration uses (for a loader: its visit type). ``factory`` is ``"module:callable"``,
     imported only when the part is used; what it is called with stands at the hook. ``config`` is a frozen
     ``msgspec.Struct`` type with ``forbid_unknown_fields=True``; its fields are the keys the YAML may have beside
-    ``backend``, its docstring and field defaults are what ``config show`` and ``init`` print.
+    ``backend``, its docstring and field defaults are what ``config show`` and ``init`` print. ``shared``: of a store,
+    whether another process that opens it with the same settings sees the same; workers need that.
     """
 
     name: str
     summary: str
     factory: str
     config: type[msgspec.Struct] = NoConfig
+    shared: bool = True
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ import msgspec
 from swhkit import errors
 from swhkit.api.requestids import CURRENT
 from swhkit.query import Unreadable
+from swhkit.saving import Rejected
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 #: Exception type → (status, class name told). The first that fits counts.
 TABLE: tuple[tuple[type[Exception], int, str], ...] = (
+    (Rejected, 403, "ForbiddenExc"),
     (errors.InvalidInput, 400, "BadInputExc"),
     (errors.NotHeld, 404, "NotFoundExc"),
     (errors.Unreachable, 503, "StorageAPIError"),
