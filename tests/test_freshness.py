@@ -108,29 +108,40 @@ def test_no_secret_is_kept(desk: Desk) -> None:
     assert [one.url for one in desk.requests.schedule.origins()] == [URL]
 
 
-def test_what_fails_is_visited_less_and_less_often(desk: Desk) -> None:
-    freshness.tick(desk, NOW)
-    due = []
-    for number in range(6):
-        now = NOW + number * 30 * DAY
-        visit(desk, now, VisitStatus.FAILED if number % 2 else VisitStatus.NOT_FOUND)
-        found = row(desk).due
-        assert found is not None
-        due.append((found - now) / DAY)
-    assert due == [1, 2, 4, 8, 8, 8]
+def test_what_is_gone_is_visited_less_and_less_often(desk: Desk) -> None:
+    assert _days_until_due(desk, VisitStatus.NOT_FOUND, 6) == [1, 2, 4, 8, 8, 8]
     visit(desk, NOW + 300 * DAY, VisitStatus.FULL)
     assert row(desk).due == NOW + 301 * DAY
 
 
-def test_visits_are_put_off_by_a_part_of_their_interval() -> None:
+def test_the_tries_of_a_job_that_fails_are_one_step(desk: Desk) -> None:
+    days = _days_until_due(desk, VisitStatus.FAILED, 21)
+    assert days == [1] * 5 + [2] * 5 + [4] * 5 + [8] * 6
+    assert row(desk).failures == 21
+
+
+def _days_until_due(desk: Desk, status: VisitStatus, count: int) -> list[float]:
+    freshness.tick(desk, NOW)
+    days = []
+    for number in range(count):
+        visit(desk, NOW + number * HOUR, status)
+        found = row(desk).due
+        assert found is not None
+        days.append((found - NOW - number * HOUR) / DAY)
+    return days
+
+
+def test_visits_are_put_off_by_a_part_of_their_interval(tmp_path: Path) -> None:
     random.seed(7)
     known = Freshness(url=URL, visit_type="git", every=86_400.0)
-    found = [freshness.due_after(known, NOW, 0.1) for _ in range(200)]
+    with fake_forge.desk(tmp_path, "schedule: {jitter: 0.1}\n", "memory") as desk:
+        found = [freshness.due_after(known, NOW, desk.settings) for _ in range(200)]
+        never = freshness.due_after(msgspec.structs.replace(known, every=None), NOW, desk.settings)
     late = [(moment - NOW) / DAY for moment in found if moment is not None]
     assert len(late) == 200
     assert 1 <= min(late) < 1.02
     assert 1.08 < max(late) <= 1.1
-    assert freshness.due_after(msgspec.structs.replace(known, every=None), NOW, 0.1) is None
+    assert never is None
 
 
 def test_an_origin_of_the_configuration_is_visited_every_so_often(desk: Desk, tmp_path: Path) -> None:
