@@ -85,7 +85,22 @@ from swhkit.tree import EMPTY_DIRECTORY, Tree
 from swhkit.treehash import read_directory
 from swhkit.units import Duration, Secret, Size, WebAddress
 from swhkit.unpack import Archive, ArchiveLimits, ArchiveTree, Member, MemberType, Placed, open_archive
-from swhkit.webhook import Pong, VisitRequest, Webhook, WebhookContext, WebhookRefused
+from swhkit.webhook import (
+    HmacProof,
+    Pong,
+    Proof,
+    Pushed,
+    PushWebhook,
+    TokenProof,
+    VisitRequest,
+    Webhook,
+    WebhookConfig,
+    WebhookContext,
+    WebhookRefused,
+    decoded,
+    text_at,
+    value_at,
+)
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
 PROJECT = "swhkit"
@@ -97,17 +112,6 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration type of parts that take none."""
-
-
-class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The configuration type of webhooks; those with further keys extend it."""
-
-    secret: Annotated[
-        Secret | None,
-        msgspec.Meta(
-            description="What the forge was told to sign with; null takes deliveries without proof."
-        ),
-    ] = None
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -237,6 +241,7 @@ __all__ = [
     "Gap",
     "Git",
     "Hashes",
+    "HmacProof",
     "InvalidInput",
     "InvalidUrl",
     "Item",
@@ -264,7 +269,10 @@ __all__ = [
     "Placed",
     "Pong",
     "Progress",
+    "Proof",
     "Provider",
+    "PushWebhook",
+    "Pushed",
     "Release",
     "Repository",
     "Revision",
@@ -277,6 +285,7 @@ __all__ = [
     "SwhkitError",
     "Target",
     "Timestamp",
+    "TokenProof",
     "TooLarge",
     "Tree",
     "Unavailable",
@@ -295,6 +304,7 @@ __all__ = [
     "by_link",
     "by_number",
     "curl_resolve",
+    "decoded",
     "dial",
     "download",
     "egress",
@@ -313,7 +323,9 @@ __all__ = [
     "read_directory",
     "ssh_command",
     "ssh_environment",
+    "text_at",
     "url_form",
+    "value_at",
     "with_parameters",
     "without_secrets",
 ]

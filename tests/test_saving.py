@@ -57,7 +57,12 @@ def desk(opened: Open) -> Desk:
 
 
 def visit(
-    desk: Desk, date: datetime.datetime, status: VisitStatus | None, type: str = "git", url: str = URL, **more: Any
+    desk: Desk,
+    date: datetime.datetime,
+    status: VisitStatus | None,
+    type: str = "git",
+    url: str = URL,
+    **more: Any,
 ) -> int:
     """A visit in the catalog; of status None it has only begun."""
     _, catalog, _ = desk.archive.writer()
@@ -74,7 +79,9 @@ def lease(desk: Desk, now: datetime.datetime) -> Lease:
     return found
 
 
-def end(desk: Desk, lease: Lease, now: datetime.datetime, state: JobState = JobState.DONE, **more: Any) -> None:
+def end(
+    desk: Desk, lease: Lease, now: datetime.datetime, state: JobState = JobState.DONE, **more: Any
+) -> None:
     assert desk.jobs.end([Ending(lease=lease, state=state, **more)], now) == [True]
 
 
@@ -257,7 +264,15 @@ def test_prefixes_are_added_and_forgotten(desk: Desk) -> None:
         saving.remove_prefix(desk, "https://new.example.org/", accepted=True)
     saving.remove_prefix(desk, "https://new.example.org/", accepted=False)
     assert saving.save(desk, url, "hg", now=NOW).status is SaveStatus.PENDING
-    for none in ("", "x", "https:/x", "https://x y/", "https://a:b@x/", "https://\n", "https://" + "x" * 5000):
+    for none in (
+        "",
+        "x",
+        "https:/x",
+        "https://x y/",
+        "https://a:b@x/",
+        "https://\n",
+        "https://" + "x" * 5000,
+    ):
         with pytest.raises(InvalidInput):
             saving.set_prefix(desk, none, accept=True, user=None, now=NOW)
 
@@ -416,7 +431,13 @@ def test_archives_need_their_files(desk: Desk) -> None:
     for bad in (Artifact("", "1"), Artifact("https://x.org/a.tgz", "")):
         with pytest.raises(InvalidInput, match=r"^Missing url or version for an artifact to load\.$"):
             ask(bad)
-    for place in ("http://127.0.0.1:1/a.tgz", "ftp://x.org/a", "file:///etc/passwd", "a", "http://localhost./a"):
+    for place in (
+        "http://127.0.0.1:1/a.tgz",
+        "ftp://x.org/a",
+        "file:///etc/passwd",
+        "a",
+        "http://localhost./a",
+    ):
         with pytest.raises(InvalidInput) as refused:
             ask(Artifact(place, "1"))
         assert str(refused.value) == f"The provided url ({place}) does not exist!"
@@ -544,7 +565,9 @@ def test_jobs_that_lack_are_made(desk: Desk) -> None:
     saves.add(NewSave(url=URL, visit_type="git", date=NOW, status=SaveStatus.PENDING))
     bulk = BulkRequest(id="5d5e6ba1-a8de-4e5c-a6d6-3c1ea5cbf3a2", date=NOW, user="ada")
     many = [BulkOrigin(url=f"https://x.org/{n}", visit_type="git") for n in range(20)]
-    saves.add_bulk(bulk, [*many, BulkOrigin(url="https://y.org/", visit_type="git", status=SaveStatus.REJECTED)])
+    saves.add_bulk(
+        bulk, [*many, BulkOrigin(url="https://y.org/", visit_type="git", status=SaveStatus.REJECTED)]
+    )
     assert task(desk, made, NOW) == "pending"
     assert saving.ensure_jobs(desk, NOW) == 21
     assert saving.ensure_jobs(desk, NOW) == 0
@@ -612,7 +635,9 @@ def test_bulk(desk: Desk) -> None:
         ("https://a.example.org/r", "tarball-directory", TOLD), ("https://b.example.org/r", "git", TOLD),
     }  # fmt: skip
     visit(desk, later(seconds=-1), VisitStatus.FULL, url="https://b.example.org/r", snapshot=Snapshot({}))
-    visit(desk, later(hours=1), VisitStatus.NOT_FOUND, type="tarball-directory", url="https://a.example.org/r")
+    visit(
+        desk, later(hours=1), VisitStatus.NOT_FOUND, type="tarball-directory", url="https://a.example.org/r"
+    )
     (one, two, _) = saving.rows(desk, made, offset=0, limit=10)
     assert (one.visited, one.successful, one.snapshot) == (later(hours=1), False, None)
     assert (two.visited, two.successful, two.snapshot) == (None, None, None), "older than the request"
@@ -668,6 +693,8 @@ def test_lists_that_are_none(desk: Desk, origins: Any) -> None:
         saving.submit(desk, origins, user="ada", now=NOW)
     nothing = origins in (None, [], {}, "")
     assert str(refused.value) == (
-        "No origins data were provided in POST request body." if nothing else "Origins data must be a list of dict."
+        "No origins data were provided in POST request body."
+        if nothing
+        else "Origins data must be a list of dict."
     )
     assert refused.value.rejected == ()

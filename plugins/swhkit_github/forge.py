@@ -41,7 +41,7 @@ class GithubForge:
 
     def repositories(self, context: ForgeContext, since: datetime.datetime | None) -> Iterator[Repository]:
         """As the contract has it; without owners, ``since`` makes no difference."""
-        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        headers = {"Accept": "application/vnd.github+json"}
         if self.config.token:
             headers["Authorization"] = f"Bearer {self.config.token}"
         base = "https://api.github.com" if context.url == "https://github.com" else f"{context.url}/api/v3"

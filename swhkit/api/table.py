@@ -27,6 +27,7 @@ from swhkit.api import (
     snapshots,
     statistics,
     status,
+    webhooks,
 )
 from swhkit.api.routing import Route
 
@@ -48,6 +49,7 @@ _RESOURCES: tuple[Route, ...] = (
     *searching.ROUTES,
     *bulk.ROUTES,
     *saves.ROUTES,
+    *webhooks.ROUTES,
     *(msgspec.structs.replace(route, older=True) for route in older.ROUTES),
     *origins.ROUTES,
     *badges.ROUTES,
