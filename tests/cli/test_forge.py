@@ -170,17 +170,11 @@ def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
 
 
 def test_several_kinds_may_have_one_url(run: Run, here: Path, forge: FakeForge) -> None:
-    plugin = here / "plugins/fake.py"
-    (here / "plugins/other.py").write_text(
-        plugin.read_text()
-        .replace('name="fake"', 'name="other"')
-        .replace("origin_state_changed", "visit_finished_")
-        .split("@hookimpl\ndef swhkit_visit_finished_")[0]
-    )
+    text, _, _ = fake_forge.PLUGIN.partition("@hookimpl\ndef swhkit_origin_state_changed")
+    (here / "plugins/other.py").write_text(text.replace('name="fake"', 'name="other"'))
     run("forge", "add", "fake", forge.url)
     run("forge", "add", "other", forge.url)
-    done = run("forge", "status", "2")
-    assert "other" in done.stdout
+    assert "other" in run("forge", "status", "2").stdout
     done = program.run("forge", "crawl", forge.url, cwd=here, code=2)
     assert "several forges have this URL: 1 (fake), 2 (other)" in done.stderr
 

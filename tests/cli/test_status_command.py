@@ -61,7 +61,7 @@ def test_a_load_counts_and_is_told_of(here: Path) -> None:
     assert row["visited"] == row["succeeded"]
     repository.rename(here / "elsewhere")
     program.run("load", "--type", "git", url, cwd=here, code=1)
-    assert fake_forge.changes(here) == [f"{url} git ok gone"]
+    assert fake_forge.changes(here) == [f"{url} git ok failing"]
     table = program.run("status", url, cwd=here).stdout
     assert table.splitlines()[1].split()[0] == "git"
     assert len(table.splitlines()) == 3, "the reason stands below"
