@@ -64,3 +64,11 @@ def test_a_webhook_that_cannot_be_used(check: Check, tmp_path: Path) -> None:
     told = check("plugins_dir: plugins\nwebhooks: {broken: {secret: hush}}", code=2)
     assert "the webhook 'broken' of" in told
     assert "no_such_module" in told
+
+
+def test_what_init_writes_needs_no_warning(check: Check, tmp_path: Path) -> None:
+    assert CliRunner().invoke(group, ["init"]).exit_code == 0
+    text = (tmp_path / "swhkit.yaml").read_text()
+    assert "\n#  github:\n" in text
+    assert check(text) == ""
+    assert "webhooks.github.secret" in check(text.replace("\n#  github:\n", "\n  github:\n"))
