@@ -33,6 +33,7 @@ class JobLeasesContract:
         assert (kept.state, kept.ended, kept.is_open) == (state, moment(5), False)
         assert (kept.result, kept.error) == ({"status": ["ü", None]}, "it is odd")
         assert (kept.worker, kept.lease_ends, kept.again, kept.leased) == (None, None, None, 1)
+        assert (kept.not_before, kept.created) == (NOON, NOON)
         assert jobs.open("a") is None
         assert jobs.lease("w", 60, moment(999)) == []
 
