@@ -259,6 +259,7 @@ class JobLeasesContract:
         jobs.enqueue([job("a", arguments={"n": 2}, priority=5)], moment(1))
         lease = leased(jobs, moment(60))
         assert (lease.job.arguments, lease.job.again, lease.job.leased) == ({"n": 2}, None, 2)
+        assert lease.job.priority == 5
         assert ended(jobs, lease, now=moment(61))
         assert known(jobs, kept.id).state is _DONE
 
