@@ -221,6 +221,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where scratch folders are made (default: TMPDIR)")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     parser.add_argument("--check", action="store_true", help="end with 1 when a limit is exceeded")
+    parser.set_defaults(repository="made-up origins", transport="none")
     options = parser.parse_args()
     results = [
         *compared(options, options.jobs, options.batch),

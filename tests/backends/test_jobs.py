@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
@@ -225,15 +224,6 @@ def test_another_program_s_file_is_left_alone(file: Path) -> None:
     with pytest.raises(InvalidInput, match="no job store of swhkit"):
         opened(file, create=True)
     assert file.read_bytes() == before
-
-
-def test_the_umask_may_take_more_but_never_give_more(file: Path) -> None:
-    old = os.umask(0)
-    try:
-        opened(file, create=True).close()
-    finally:
-        os.umask(old)
-    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_file_is_pleasant_to_read(file: Path) -> None:
