@@ -17,6 +17,7 @@ from swhkit.testing.object_files import DurableObjectStoreContract
 from swhkit.testing.object_stores import ObjectStoreContract
 from swhkit.testing.readers import Filled, ReaderContract
 from swhkit.testing.requests import DurableRequestsContract, RequestsContract
+from swhkit.testing.webhooks import WebhookContract
 
 __all__ = [
     "CatalogContract",
@@ -30,5 +31,6 @@ __all__ = [
     "ObjectStoreContract",
     "ReaderContract",
     "RequestsContract",
+    "WebhookContract",
     "samples",
 ]
