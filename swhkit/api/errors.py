@@ -83,6 +83,10 @@ class UnsupportedMediaType(ApiError):
     status, name = 415, "UnsupportedMediaType"
 
 
+class NoResource(Exception):
+    """A path that fits a route and still leads nowhere: the answer is that of a URL that leads nowhere."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """An error answer: status, extra headers, body."""
 

@@ -27,7 +27,7 @@ REFUSALS: Mapping[int, tuple[str, str, tuple[str, ...]]] = {
     ),
     405: ("MethodNotAllowed", "The resource is there for other methods; see the header Allow.", ("Error",)),
     406: ("NotAcceptable", "None of the forms that Accept lists can be had.", ("Error",)),
-    409: ("Conflict", "It is there already.", ("Error",)),
+    409: ("Conflict", "It is there already; the answer is a sentence that names it.", ("Sentence",)),
     413: ("PayloadTooLarge", "More was sent than is taken at once.", ("Error",)),
     415: ("UnsupportedMediaType", "The body is of a type that is not understood.", ("Error",)),
     416: ("RangeNotSatisfiable", "The range begins behind the end.", ("Error",)),

@@ -84,6 +84,9 @@ TYPES: dict[str, PathType] = {
     "extid": PathType(
         r".+", "The identifier.", {"type": "string", "pattern": "^([0-9a-f][0-9a-f])+$"}, _HEX40
     ),
+    "word": PathType(
+        r"[a-z][a-z0-9_-]*", "A name.", {"type": "string", "pattern": "^[a-z][a-z0-9_-]*$"}, "github"
+    ),
     "pattern": PathType(
         r".*", "Words separated by spaces, or nothing.", {"type": "string"}, "example.org git"
     ),

@@ -323,6 +323,20 @@ COMPONENTS: Mapping[str, Schema] = {
         },
         {"snapshot_url": URL, "next_run": nullable(DATE)},
     ),
+    "WebhookAnswer": record(
+        "The request to save an origin that a delivery has led to.",
+        {
+            "id": INTEGER,
+            "request_url": URL,
+            "origin_url": TEXT,
+            "visit_type": choice(tuple(TYPES)),
+            "save_request_date": DATE,
+            "save_request_status": choice(SAVE_STATUSES),
+            "save_task_status": choice(TASK_STATUSES),
+            "save_task_next_run": said(nullable(DATE), "null as long as no visit is to come."),
+        },
+    ),
+    "Pong": record("The answer to a delivery that only tests the connection.", {"message": TEXT}),
     "BulkAccepted": record(
         "A bulk request that was accepted.",
         {"status": choice(("accepted",)), "request_id": UUID, "request_info_url": URL},
@@ -362,6 +376,7 @@ COMPONENTS: Mapping[str, Schema] = {
         "Which parameters do not validate, and why.",
         {"exception": choice(("ValidationError",)), "reason": mapping(array(TEXT))},
     ),
+    "Sentence": said(TEXT, "What a person is told."),
     "Unrouted": record(
         "The answer where no resource is.", {"error": choice(("Resource not found",)), "reason": TEXT}
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from swhkit.api import (
+    add_forge,
     badges,
     bulk,
     contents,
@@ -25,6 +26,8 @@ from swhkit.api import (
     site,
     snapshots,
     statistics,
+    status,
+    webhooks,
 )
 from swhkit.api.routing import Route
 
@@ -41,9 +44,12 @@ _RESOURCES: tuple[Route, ...] = (
     *extids.ROUTES,
     *extrinsic.ROUTES,
     *persons.ROUTES,
+    *add_forge.ROUTES,
+    *status.ROUTES,
     *searching.ROUTES,
     *bulk.ROUTES,
     *saves.ROUTES,
+    *webhooks.ROUTES,
     *(msgspec.structs.replace(route, older=True) for route in older.ROUTES),
     *origins.ROUTES,
     *badges.ROUTES,

@@ -82,6 +82,19 @@ def open_desk(ctx: click.Context, *, create: bool = True) -> Desk:
     return found
 
 
+def desk_if_any(ctx: click.Context) -> Desk | None:
+    """The desk of this call's archive, to be read; None if nobody has asked for anything yet. Raises ``NotHeld`` if there is
+    no archive."""
+    archive, found = open_archive(ctx, write=False), configuration(ctx)
+    known = request_store(ctx)
+    if known is None:
+        return None
+    known.close()
+    opened = desk.open_desk(archive, found)  # one that has requests may lack the store of jobs
+    ctx.call_on_close(opened.close)
+    return opened
+
+
 def as_url(text: str) -> str:
     """A path that is there becomes absolute, without dots; everything else stays for the address policy to judge."""
     if "://" in text or not text or "\0" in text:
