@@ -171,7 +171,7 @@ def test_passwords_that_are_none(desk: Desk, password: str) -> None:
 def test_a_lone_user_name_may_be_a_token(desk: Desk) -> None:
     made = saving.save(desk, "https://ghp_secret@git.example.org/u/p", "git", now=NOW)
     assert made.url == URL
-    assert saving.kept_url("https://ghp_secret@git.example.org/u/p") == URL
+    assert saving.save(desk, "HTTPS://ghp_other@Git.Example.Org./u/p", "git", now=NOW) == made
     kept = saving.save(desk, "svn://guest@svn.example.org/r", "svn", now=NOW)
     assert kept.url == "svn://guest@svn.example.org/r"
 
@@ -180,7 +180,7 @@ def test_each_scheme_is_taken(opened: Open) -> None:
     desk = opened("network: {schemes: [https, http, git, ssh, svn, rsync, pserver, bzr, ftp]}\n")
     for scheme in ("http", "https", "svn", "git", "rsync", "pserver", "ssh", "bzr", "ftp", "HTTPS"):
         made = saving.save(desk, f"{scheme}://code.example.org/r", "git", now=NOW)
-        assert (made.status, made.url) == (SaveStatus.PENDING, f"{scheme}://code.example.org/r")
+        assert (made.status, made.url) == (SaveStatus.PENDING, f"{scheme.lower()}://code.example.org/r")
 
 
 # -- decisions
