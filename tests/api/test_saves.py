@@ -326,17 +326,19 @@ async def test_archives(place: Place, tmp_path: Path) -> None:
         )
 
     missing = "Artifacts data are missing for the archives visit type."
-    for body in ({}, [], {"archives_data": []}, {"archives_data": None}, 5, None, {"other": 1}):
+    nothing: list[Any] = [{}, [], {"archives_data": []}, {"archives_data": None}, 5, None, {"other": 1}]
+    for body in nothing:
         assert await refused(body) == missing
     malformed = "Missing url or version for an artifact to load."
     good = {"artifact_url": "http://127.0.0.1:9/a.tgz", "artifact_version": "1"}
-    for entry in (
-        {}, {"artifact_url": "https://x.org/a"}, {"artifact_version": "1"}, None, 1, [], "x",
-        {**good, "artifact_version": 1}, {**good, "artifact_url": ""}, {**good, "artifact_url": {}},
-    ):  # fmt: skip
+    entries: list[Any] = [
+        *({}, {"artifact_url": "https://x.org/a"}, {"artifact_version": "1"}, None, 1, [], "x"),
+        *({**good, "artifact_version": 1}, {**good, "artifact_url": ""}, {**good, "artifact_url": {}}),
+    ]
+    for entry in entries:
         assert await refused({"archives_data": [entry]}) == malformed
-    for body in ({"archives_data": "x"}, {"archives_data": {"a": 1}}):
-        assert await refused(body) == malformed
+    for listed in ("x", {"a": 1}, 5, True):
+        assert await refused({"archives_data": listed}) == malformed
     reason = await refused({"archives_data": [good]})
     assert reason == "The provided url (http://127.0.0.1:9/a.tgz) does not exist!"
     assert place.desk.requests.saves.latest() == []
@@ -426,7 +428,8 @@ async def test_review(place: Place) -> None:
     assert (rejected["save_request_status"], rejected["save_task_status"]) == ("rejected", "not created")
     assert (await place.get("2/"))["note"] == "no code"
     assert [one["id"] for one in await place.get("review/", "staff")] == [3]
-    for body in ({}, {"decision": "maybe"}, {"decision": 1}, {"decision": ["accept"]}, [], 5):
+    bodies: list[Any] = [{}, {"decision": "maybe"}, {"decision": 1}, {"decision": ["accept"]}, [], 5]
+    for body in bodies:
         wrong = await place.post("review/3/", "staff", 400, json=body)
         assert wrong["reason"] == {"decision": ['Expected "accept" or "reject".']}
     for note in (1, None, "x" * 10_001, ["a"]):
