@@ -88,15 +88,9 @@ class Place(NamedTuple):
 
 
 @pytest.fixture
-async def place(tmp_path: Path, serving: Any) -> AsyncIterator[Place]:
-    with (
-        archives.archive("memory", tmp_path) as archive,
-        desks.desk(archive, tmp_path, desks.IN_MEMORY + CONFIGURATION) as desk,
-    ):
-        users = {name: desks.bearer(desk, name, *allowed) for name, allowed in USERS.items()}
-        sample = Sample(archive.objects, archive.catalog)
-        async with serving(sample, desk=desk, requests=lambda: desk.requests) as api:
-            yield Place(api, desk, archive, users)
+async def place(taking: Any) -> AsyncIterator[Place]:
+    async with taking(CONFIGURATION, USERS) as taken:
+        yield Place(*taken)
 
 
 def listed(*origins: tuple[str, str]) -> list[dict[str, str]]:
