@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import desks
@@ -21,6 +22,7 @@ from swhkit import saving
 from swhkit.api.table import ROUTES
 from swhkit.manifest import emd_id, origin_digest
 from swhkit.model import ExtId, ExtrinsicMetadata
+from swhkit.requests.forges import NewForgeRequest
 from swhkit.requests.saves import BulkOrigin, BulkRequest
 from swhkit.saving import BLOCKED
 from swhkit.swhid import Kind
@@ -61,12 +63,22 @@ USERS = {
     "reviewer": ("staff",),
     "nobody": (),
 }
+#: What GitHub's webhook sends with a push.
+PUSH = {"User-Agent": "GitHub-Hookshot/1", "X-GitHub-Event": "push"}
+#: A forge that nobody has proposed before.
+PROPOSED = {
+    "forge_type": "gitea",
+    "forge_url": "https://new.example.org",
+    "forge_contact_email": "grace@new.example.org",
+    "forge_contact_name": "Grace",
+}
 BULK = "5d5e6ba1-a8de-4e5c-a6d6-3c1ea5cbf3a2"
 NUMBER = {"per_page": ["A valid integer is required."]}
 
 
 class Asked(NamedTuple):
-    """A request below ``/api/1/`` and what it must be answered; ``json`` is the body of a POST, ``user`` who asks."""
+    """A request below ``/api/1/`` and what it must be answered; ``json`` is the body of a POST, ``user`` who asks,
+    ``headers`` are further ones."""
 
     route: str
     path: str
@@ -75,6 +87,7 @@ class Asked(NamedTuple):
     name: str = ""
     json: object = None
     user: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
 
     @property
     def exception(self) -> str:
@@ -412,6 +425,66 @@ ENDPOINTS = [
         f"Save bulk request with id {'0' * 8}{BULK[8:]} not found!",
         user="ada",
     ),
+    Asked(
+        "save-webhook", "origin/save/webhook/github/", json={"repository": {"html_url": URL}}, headers=PUSH
+    ),
+    Asked(
+        "save-webhook",
+        "origin/save/webhook/gitea/",
+        400,
+        "POST request was not sent by a Gitea webhook and has not been processed.",
+        json={},
+        headers=PUSH,
+    ),
+    Asked(
+        "save-webhook",
+        "origin/save/webhook/github/",
+        403,
+        BLOCKED,
+        json={"repository": {"html_url": "https://bad.example.org/r"}},
+        headers=PUSH,
+    ),
+    # Requests to add a forge
+    Asked("add-forge-create", "add-forge/request/create/", 201, json=PROPOSED, user="nobody"),
+    Asked(
+        "add-forge-create",
+        "add-forge/request/create/",
+        400,
+        '{"forge_url": ["Enter a valid URL."]}',
+        json={**PROPOSED, "forge_url": "x"},
+        user="nobody",
+    ),
+    Asked(
+        "add-forge-create",
+        "add-forge/request/create/",
+        409,
+        "Request for forge already exists (id 1)",
+        json={**PROPOSED, "forge_url": "https://git.example.org"},
+        user="nobody",
+    ),
+    Asked("add-forge-update", "add-forge/request/1/update/", json={"text": "hello"}, user="reviewer"),
+    Asked(
+        "add-forge-update",
+        "add-forge/request/1/update/",
+        400,
+        "New request status RequestStatus.ACCEPTED cannot be reached from current status PENDING",
+        json={"text": "hello", "new_status": "ACCEPTED"},
+        user="reviewer",
+    ),
+    Asked("add-forge-requests", "add-forge/request/list/?user_requests_only=1", user="nobody"),
+    Asked(
+        "add-forge-requests",
+        "add-forge/request/list/?page=x",
+        400,
+        {"page": ["A valid integer is required."]},
+    ),
+    Asked("add-forge-request", "add-forge/request/1/get/"),
+    Asked("add-forge-request", "add-forge/request/99/get/", 400, "Request id does not exist"),
+    # How the archive keeps up
+    Asked("swhkit-status", "swhkit/status/"),
+    Asked("swhkit-status-origin", f"swhkit/status/origin/?origin_url={URL}"),
+    Asked("swhkit-status-origin", "swhkit/status/origin/", 400, {"origin_url": ["This field is required."]}),
+    Asked("swhkit-status-origin", "swhkit/status/origin/?origin_url=https://x.org/r", 404, NO_ORIGIN),
     # Outside of /api/1/
     Asked("badge", f"../../badge/swh:1:rev:{FIRST}/"),
     Asked("badge", "../../badge/swh:1:foo:12/", 400),
@@ -426,13 +499,25 @@ LISTED = {route.name: route for route in ROUTES if route.category and route.root
 
 @pytest.fixture
 async def api(serving: Any, tmp_path: Path) -> AsyncIterator[Any]:
-    """A server with a request that was accepted, one that waits, a bulk request, and the tokens of ``USERS``."""
+    """A server with a request that was accepted, one that waits, a bulk request, a forge that was proposed, and the
+    tokens of ``USERS``."""
     text = f'{desks.IN_MEMORY}save_code_now: {{accept: ["{URL}"], reject: ["https://bad.example.org/"]}}\n'
     with desks.desk(SAMPLE.archive, tmp_path, text) as desk:
         for url in (URL, "https://new.example.org/r"):
             saving.save(desk, url, "git", now=WHEN)
         desk.requests.saves.add_bulk(
             BulkRequest(id=BULK, date=WHEN, user="ada"), [BulkOrigin(url=URL, visit_type="git")]
+        )
+        desk.requests.forge_requests.add(
+            NewForgeRequest(
+                forge_type="gitea",
+                forge_url="https://git.example.org",
+                contact_name="Grace",
+                contact_email="grace@git.example.org",
+                submitter="nobody",
+                submitter_email="nobody@example.org",
+                date=WHEN,
+            )
         )
         async with serving(SAMPLE, desk=desk, requests=lambda: desk.requests) as client:
             client.users = {name: desks.bearer(desk, name, *allowed) for name, allowed in USERS.items()}
@@ -443,8 +528,7 @@ async def answer_to(api: Any, asked: Asked, method: str | None = None) -> Any:
     path = asked.path.removeprefix("../../")
     url = path if path == asked.path else f"{api.base.removesuffix('/api/1/')}/{path}"
     options: dict[str, Any] = {} if asked.json is None else {"json": asked.json}
-    if asked.user:
-        options["headers"] = api.users[asked.user]
+    options["headers"] = {**asked.headers, **(api.users[asked.user] if asked.user else {})}
     usual = "GET" if asked.json is None else "POST"
     if url != path:
         return await api.client.session.request(
@@ -464,6 +548,9 @@ async def test_it_answers(api: Any, asked: Asked) -> None:
     body = await answer.json()
     if asked.route == "save-bulk":
         assert body == {"status": "rejected", "reason": asked.reason}
+        return
+    if asked.status == 409:
+        assert body == asked.reason
         return
     assert list(body) == ["exception", "reason"]
     assert body["exception"] == asked.exception if asked.reason or asked.name else body["exception"]
@@ -499,7 +586,7 @@ def test_each_route_and_each_status_of_it_is_asked_for() -> None:
     assert set(LISTED) <= known
     assert known <= {route.name for route in ROUTES}
     for name, route in LISTED.items():
-        assert {(name, 200), (name, 302)} & asked, f"{name}: no good answer"
+        assert {(name, 200), (name, 201), (name, 302)} & asked, f"{name}: no good answer"
         lacking = [status for status in route.refusals if (name, status) not in asked]
         assert not lacking, f"{name}: never asked for {lacking}"
 
