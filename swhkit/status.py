@@ -58,9 +58,9 @@ def overall(desk: Desk | None) -> Overall:
         )
     asked = desk.requests.forge_requests
     return Overall(
-        jobs=desk.jobs.counts(),
+        jobs={str(state): count for state, count in desk.jobs.counts().items()},
         add_forge={str(status): len(asked.with_status(status)) for status in ForgeStatus},
-        origins=desk.requests.schedule.count_states(),
+        origins={str(state): count for state, count in desk.requests.schedule.count_states().items()},
         forges=[of_forge(desk, forge) for forge in desk.requests.schedule.forges()],
     )
 

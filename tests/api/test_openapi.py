@@ -39,7 +39,9 @@ from swhkit.api.table import ROUTES
 from swhkit.desk import Desk
 from swhkit.manifest import emd_id
 from swhkit.model import ExtId, ExtrinsicMetadata
+from swhkit.requests.forges import NewForgeRequest
 from swhkit.requests.saves import BulkOrigin, BulkRequest
+from swhkit.requests.schedule import Freshness, ListingStatus, NewForge, State, ToldBy
 from swhkit.swhid import Kind
 
 EXAMPLES = int(os.environ.get("SWHKIT_EXAMPLES", "12"))
@@ -102,6 +104,8 @@ def real(path: str, name: str) -> list[Any]:
 
 
 def _ids(path: str) -> list[Any]:
+    if "/add-forge/" in path:
+        return [1]
     if "/save/" in path:
         return [BULK] if "bulk" in path else [2] if "review" in path else [1, 2]
     if "{id}" in path.partition("/origin/")[2] or "/person/" in path:
@@ -153,7 +157,29 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             saving.save(opened, url, "git", now=before)
         origins = [BulkOrigin(url=url, visit_type="git") for url in (URL, "https://new.example.org/r")]
         opened.requests.saves.add_bulk(BulkRequest(id=BULK, date=before, user="ada"), origins)
+        keep_up(opened, before)
         yield opened
+
+
+def keep_up(desk: Desk, now: datetime.datetime) -> None:
+    """A forge that was proposed, one that was listed, and an origin that is not fresh."""
+    desk.requests.forge_requests.add(
+        NewForgeRequest(
+            forge_type="gitea",
+            forge_url="https://git.example.org",
+            contact_name="Grace",
+            contact_email="grace@git.example.org",
+            submitter="ada",
+            submitter_email="ada@example.org",
+            date=now,
+        )
+    )
+    schedule = desk.requests.schedule
+    forge = schedule.set_forge(NewForge(kind="gitea", url="https://f.example.org", source=ToldBy.CLI), now)
+    schedule.end_listing(schedule.begin_listing(forge.id, True, now).id, ListingStatus.FAILED, now, error="x")
+    schedule.set_freshness(
+        [Freshness(url=URL, visit_type="git", state=State.FAILING, since=now, reason="x", due=now)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +300,8 @@ def test_each_operation_has_a_good_answer(path: str, method: str, server: str, u
     query = {"authority": "registry https://registry.example.org/"} if "authority" in str(operation) else {}
     if path.startswith("/browse/origin/") or path.endswith("/save/"):
         query = {"origin_url": URL, "visit_type": "git"}
+    if path.endswith("/status/origin/"):
+        query = {"origin_url": URL}
     address = server + path.format(**{name: quote(str(value), safe=":") for name, value in values.items()})
     body = known_body(path) if method == "post" else None
     answer = requests.request(
@@ -284,6 +312,13 @@ def test_each_operation_has_a_good_answer(path: str, method: str, server: str, u
 
 
 def known_body(path: str) -> Any:
+    if "/add-forge/" in path:
+        forge = (
+            ("forge_type", "gitea"),
+            ("forge_url", "https://new.example.org"),
+            ("forge_contact_name", "Grace"),
+        )
+        return dict([*forge, ("forge_contact_email", "grace@example.org"), ("text", "hello")])
     if "/save/" in path:
         one = {"origin_url": "https://new.example.org/r", "visit_type": "hg"}
         return [one] if "bulk" in path else {"decision": "accept"} if "review" in path else {}

@@ -66,6 +66,9 @@ async def test_what_is_going_on(api: Any, desk: Desk) -> None:
             date=NOW,
         )
     )
+    yaml = await api.get("swhkit/status/?format=yaml")
+    assert yaml.status == 200
+    assert "status: partial\n" in await yaml.text()
     text = await (await api.get("swhkit/status/")).text()
     assert "GITEA_TOKEN" not in text
     body = msgspec.json.decode(text)
