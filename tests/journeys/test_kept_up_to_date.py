@@ -37,7 +37,7 @@ class Api:
 
     def ask(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
         """Status and JSON of an answer; ``path`` may be a whole URL. Names of headers have ``_`` for ``-``."""
-        url = path if "://" in path else f"{self.url}/api/1/{path}"
+        url = path if path.startswith("http") else f"{self.url}/api/1/{path}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token:
             named["Authorization"] = f"Bearer {self.token}"
@@ -108,7 +108,7 @@ def branches_of(api: Api, snapshot_url: str) -> dict[str, str]:
 def test_a_push_becomes_a_snapshot(tmp_path: Path, origins: tuple[str, Path]) -> None:
     url, root = origins
     path = repository(root / "pushed.git", 5)
-    payload = json.loads((PAYLOADS / "github" / "push.json").read_text())
+    payload = json.loads((PAYLOADS / "github" / "push-0.json").read_text())
     payload["repository"]["html_url"] = f"{url}/pushed.git"
     config = f"""
 network: {{private_addresses: always}}
