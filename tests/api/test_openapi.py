@@ -39,7 +39,6 @@ from swhkit.api.table import ROUTES
 from swhkit.desk import Desk
 from swhkit.manifest import emd_id
 from swhkit.model import ExtId, ExtrinsicMetadata
-from swhkit.requests.forges import NewForgeRequest
 from swhkit.requests.saves import BulkOrigin, BulkRequest
 from swhkit.requests.schedule import Freshness, ListingStatus, NewForge, State, ToldBy
 from swhkit.swhid import Kind
@@ -163,17 +162,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 def keep_up(desk: Desk, now: datetime.datetime) -> None:
     """A forge that was proposed, one that was listed, and an origin that is not fresh."""
-    desk.requests.forge_requests.add(
-        NewForgeRequest(
-            forge_type="gitea",
-            forge_url="https://git.example.org",
-            contact_name="Grace",
-            contact_email="grace@git.example.org",
-            submitter="ada",
-            submitter_email="ada@example.org",
-            date=now,
-        )
-    )
+    desks.propose(desk, now=now)
     schedule = desk.requests.schedule
     forge = schedule.set_forge(NewForge(kind="gitea", url="https://f.example.org", source=ToldBy.CLI), now)
     schedule.end_listing(schedule.begin_listing(forge.id, True, now).id, ListingStatus.FAILED, now, error="x")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import desks
 import msgspec
 from reading_samples import URL
 
 from swhkit.desk import Desk
 from swhkit.queueing import visit_job
-from swhkit.requests.forges import NewForgeRequest
 from swhkit.requests.schedule import Freshness, ListingStatus, NewForge, Seen, State, ToldBy
 
 NOW = datetime.datetime(2030, 1, 10, 12, tzinfo=datetime.UTC)
@@ -55,17 +55,7 @@ async def test_what_is_going_on(api: Any, desk: Desk) -> None:
             Freshness(url=seen[1].url, visit_type="git"),
         ]
     )
-    desk.requests.forge_requests.add(
-        NewForgeRequest(
-            forge_type="gitea",
-            forge_url=FORGE,
-            contact_name="Grace",
-            contact_email="g@example.org",
-            submitter="ada",
-            submitter_email="ada@example.org",
-            date=NOW,
-        )
-    )
+    desks.propose(desk, FORGE)
     yaml = await api.get("swhkit/status/?format=yaml")
     assert yaml.status == 200
     assert "status: partial\n" in await yaml.text()
