@@ -28,18 +28,10 @@ from swhkit.requests.schedule import ListingStatus, State, ToldBy
 def overall(call: Call) -> Data:
     """How the archive keeps up: jobs, requests, how fresh origins are, forges. Of swhkit's own.
 
-    Jobs are counted by state, requests to add a forge by status, origins by state. Each forge comes with its latest listing,
-    null before the first; ``due`` is when it is listed next, ``every`` and ``visit_every`` are seconds.
+    Jobs and origins are counted by state, requests to save an origin and to add a forge by status. Each forge comes with
+    its latest listing, null before the first; ``due`` is when it is listed next, ``every`` and ``visit_every`` are seconds.
     """
-    found = status.overall(call.desk)
-    return Data(
-        {
-            "jobs": found.jobs,
-            "add_forge_requests": found.add_forge,
-            "origins": found.origins,
-            "forges": [forge_data(forge) for forge in found.forges],
-        }
-    )
+    return Data(overall_data(status.overall(call.desk)))
 
 
 def origin(call: Call) -> Data:
@@ -58,6 +50,17 @@ def origin(call: Call) -> Data:
     if not found:
         query.origin(call.archive, [url])  # raises what says that it is not known
     return Data([origin_data(one) for one in found])
+
+
+def overall_data(found: status.Overall) -> dict[str, object]:
+    """All of it as plain data."""
+    return {
+        "jobs": found.jobs,
+        "save_requests": found.saves,
+        "add_forge_requests": found.add_forge,
+        "origins": found.origins,
+        "forges": [forge_data(forge) for forge in found.forges],
+    }
 
 
 def forge_data(found: status.ForgeState) -> dict[str, object]:
@@ -178,6 +181,7 @@ ROUTES = (
             "How the archive keeps up.",
             {
                 "jobs": _COUNTS,
+                "save_requests": _COUNTS,
                 "add_forge_requests": _COUNTS,
                 "origins": _COUNTS,
                 "forges": array(_FORGE),
