@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import desks
@@ -61,6 +62,8 @@ USERS = {
     "reviewer": ("staff",),
     "nobody": (),
 }
+#: What GitHub's webhook sends with a push.
+PUSH = {"User-Agent": "GitHub-Hookshot/1", "X-GitHub-Event": "push"}
 #: A forge that nobody has proposed before.
 PROPOSED = {
     "forge_type": "gitea",
@@ -73,7 +76,8 @@ NUMBER = {"per_page": ["A valid integer is required."]}
 
 
 class Asked(NamedTuple):
-    """A request below ``/api/1/`` and what it must be answered; ``json`` is the body of a POST, ``user`` who asks."""
+    """A request below ``/api/1/`` and what it must be answered; ``json`` is the body of a POST, ``user`` who asks,
+    ``headers`` are further ones."""
 
     route: str
     path: str
@@ -82,6 +86,7 @@ class Asked(NamedTuple):
     name: str = ""
     json: object = None
     user: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
 
     @property
     def exception(self) -> str:
@@ -419,6 +424,25 @@ ENDPOINTS = [
         f"Save bulk request with id {'0' * 8}{BULK[8:]} not found!",
         user="ada",
     ),
+    Asked(
+        "save-webhook", "origin/save/webhook/github/", json={"repository": {"html_url": URL}}, headers=PUSH
+    ),
+    Asked(
+        "save-webhook",
+        "origin/save/webhook/gitea/",
+        400,
+        "POST request was not sent by a Gitea webhook and has not been processed.",
+        json={},
+        headers=PUSH,
+    ),
+    Asked(
+        "save-webhook",
+        "origin/save/webhook/github/",
+        403,
+        BLOCKED,
+        json={"repository": {"html_url": "https://bad.example.org/r"}},
+        headers=PUSH,
+    ),
     # Requests to add a forge
     Asked("add-forge-create", "add-forge/request/create/", 201, json=PROPOSED, user="nobody"),
     Asked(
@@ -493,8 +517,7 @@ async def answer_to(api: Any, asked: Asked, method: str | None = None) -> Any:
     path = asked.path.removeprefix("../../")
     url = path if path == asked.path else f"{api.base.removesuffix('/api/1/')}/{path}"
     options: dict[str, Any] = {} if asked.json is None else {"json": asked.json}
-    if asked.user:
-        options["headers"] = api.users[asked.user]
+    options["headers"] = {**asked.headers, **(api.users[asked.user] if asked.user else {})}
     usual = "GET" if asked.json is None else "POST"
     if url != path:
         return await api.client.session.request(

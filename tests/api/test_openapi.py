@@ -293,8 +293,9 @@ def test_each_operation_has_a_good_answer(path: str, method: str, server: str, u
         query = {"origin_url": URL}
     address = server + path.format(**{name: quote(str(value), safe=":") for name, value in values.items()})
     body = known_body(path) if method == "post" else None
+    headers = {**user, "User-Agent": "GitHub-Hookshot/1", "X-GitHub-Event": "push"}
     answer = requests.request(
-        method, address, params=query, json=body, headers=user, allow_redirects=False, timeout=20
+        method, address, params=query, json=body, headers=headers, allow_redirects=False, timeout=20
     )
     good = {int(status) for status in operation["responses"] if int(status) < 400} - {304, 206}
     assert answer.status_code in good, answer.text
@@ -308,6 +309,8 @@ def known_body(path: str) -> Any:
             ("forge_contact_name", "Grace"),
         )
         return dict([*forge, ("forge_contact_email", "grace@example.org"), ("text", "hello")])
+    if "/webhook/" in path:
+        return {"repository": {"html_url": URL}}
     if "/save/" in path:
         one = {"origin_url": "https://new.example.org/r", "visit_type": "hg"}
         return [one] if "bulk" in path else {"decision": "accept"} if "review" in path else {}
