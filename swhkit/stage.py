@@ -11,6 +11,7 @@ descriptor, so a lock that can be taken means that all of them are gone. A stage
     visits/ID.trash                      ended, being deleted
     mutex  origins/                      short critical sections; one visit of an origin at a time
     publish.lock  publishing             one publish at a time; the name of the stage it is at
+    freshness.lock  forges/              locks of the schedule (swhkit.freshness, swhkit.crawling)
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from swhkit.desk import Desk
 from swhkit.jobs import JobState
 from swhkit.queueing import visit_job
 from swhkit.requests.forges import ForgeStatus
+from swhkit.requests.saves import SaveStatus
 from swhkit.requests.schedule import Freshness, KnownForge, Listing, State
 from swhkit.visit import origin_of
 
@@ -30,9 +31,11 @@ class ForgeState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overall(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts: ``jobs`` by state, requests to add a forge by status, ``origins`` by state; and all forges by number."""
+    """Counts: ``jobs`` by state, requests to save an origin and to add a forge by status, ``origins`` by state; and all
+    forges by number."""
 
     jobs: dict[str, int]
+    saves: dict[str, int]
     add_forge: dict[str, int]
     origins: dict[str, int]
     forges: list[ForgeState]
@@ -52,15 +55,17 @@ def overall(desk: Desk | None) -> Overall:
     if desk is None:
         return Overall(
             jobs=dict.fromkeys(map(str, JobState), 0),
+            saves=dict.fromkeys(map(str, SaveStatus), 0),
             add_forge=dict.fromkeys(map(str, ForgeStatus), 0),
             origins=dict.fromkeys((*map(str, State), UNKNOWN), 0),
             forges=[],
         )
     asked = desk.requests.forge_requests
     return Overall(
-        jobs=desk.jobs.counts(),
+        jobs={str(state): count for state, count in desk.jobs.counts().items()},
+        saves=desk.requests.saves.count_statuses(),
         add_forge={str(status): len(asked.with_status(status)) for status in ForgeStatus},
-        origins=desk.requests.schedule.count_states(),
+        origins={str(state): count for state, count in desk.requests.schedule.count_states().items()},
         forges=[of_forge(desk, forge) for forge in desk.requests.schedule.forges()],
     )
 

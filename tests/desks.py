@@ -15,6 +15,7 @@ from swhkit.config.yamlsource import parse
 from swhkit.desk import Desk, open_desk
 from swhkit.registry import Registry
 from swhkit.requests import Token, digest_of, new_secret
+from swhkit.requests.forges import ForgeRequest, NewForgeRequest
 
 #: Stores in memory: quick, and gone with the desk.
 IN_MEMORY = "archive: {requests: {backend: memory}, jobs: {backend: memory}}\n"
@@ -54,3 +55,27 @@ def bearer(desk: Desk, user: str, *permissions: str) -> dict[str, str]:
     )
     assert desk.requests.add_token(token, digest_of(secret))
     return {"Authorization": f"Bearer {secret}"}
+
+
+def propose(
+    desk: Desk,
+    url: str = "https://git.example.org",
+    kind: str = "gitea",
+    *,
+    now: datetime.datetime = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    contact: str = "Grace",
+) -> ForgeRequest:
+    """A new request by Ada to add a forge."""
+    made = desk.requests.forge_requests.add(
+        NewForgeRequest(
+            forge_type=kind,
+            forge_url=url,
+            contact_name=contact,
+            contact_email="grace@git.example.org",
+            submitter="ada",
+            submitter_email="ada@example.org",
+            date=now,
+        )
+    )
+    assert isinstance(made, ForgeRequest)
+    return made

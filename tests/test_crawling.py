@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import desks
 import fake_forge
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from swhkit.jobs import Ending, Job, JobState
 from swhkit.manifest import origin_digest
 from swhkit.model import VisitStatus
 from swhkit.queueing import ASKED, DUE, LISTING, TOLD, VISIT
-from swhkit.requests.forges import TRANSITIONS, ActorRole, ForgeRequest, ForgeStatus, NewForgeRequest
+from swhkit.requests.forges import TRANSITIONS, ActorRole, ForgeRequest, ForgeStatus
 from swhkit.requests.schedule import Freshness, KnownForge, ListingStatus, NewForge, State, ToldBy
 from swhkit.storage import Publication
 
@@ -511,19 +512,7 @@ def _end_listing_jobs(desk: Desk, now: datetime.datetime) -> None:
 
 def asked(desk: Desk, url: str, kind: str = "fake") -> ForgeRequest:
     """A request that moderators have accepted."""
-    requests = desk.requests.forge_requests
-    made = requests.add(
-        NewForgeRequest(
-            forge_type=kind,
-            forge_url=url,
-            contact_name="Grace",
-            contact_email="grace@forge.example.org",
-            submitter="ada",
-            submitter_email="ada@example.org",
-            date=NOW,
-        )
-    )
-    assert isinstance(made, ForgeRequest)
+    made = desks.propose(desk, url, kind)
     for status in (ForgeStatus.WAITING_FOR_FEEDBACK, ForgeStatus.ACCEPTED):
         assert move(desk, made.id, status) is not None
     return made

@@ -263,7 +263,7 @@ def _public(request: ForgeRequest) -> dict[str, object]:
         "id": request.id,
         "forge_url": request.forge_url,
         "forge_type": request.forge_type,
-        "status": request.status,
+        "status": str(request.status),
         "submission_date": _moment(request.date),
     }
 
@@ -273,7 +273,7 @@ def _full(desk: Desk, request: ForgeRequest) -> dict[str, object]:
         "id": request.id,
         "inbound_email_address": _inbound(desk, request),
         "forge_domain": urlsplit(request.forge_url).hostname or "",
-        "status": request.status,
+        "status": str(request.status),
         "submission_date": _moment(request.date),
         "submitter_name": request.submitter,
         "submitter_email": request.submitter_email,
@@ -299,8 +299,8 @@ def _public_line(event: ForgeEvent) -> dict[str, object]:
     return {
         "id": event.id,
         "date": _moment(event.date),
-        "new_status": event.status,
-        "actor_role": event.role,
+        "new_status": _word(event.status),
+        "actor_role": str(event.role),
     }
 
 
@@ -310,10 +310,14 @@ def _whole_line(event: ForgeEvent) -> dict[str, object]:
         "message_source_url": None,
         "text": event.text,
         "actor": event.actor,
-        "actor_role": event.role,
+        "actor_role": str(event.role),
         "date": _moment(event.date),
-        "new_status": event.status,
+        "new_status": _word(event.status),
     }
+
+
+def _word(status: ForgeStatus | None) -> str | None:
+    return None if status is None else str(status)
 
 
 def _moment(date: datetime.datetime) -> str:

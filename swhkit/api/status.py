@@ -28,18 +28,10 @@ from swhkit.requests.schedule import ListingStatus, State, ToldBy
 def overall(call: Call) -> Data:
     """How the archive keeps up: jobs, requests, how fresh origins are, forges. Of swhkit's own.
 
-    Jobs are counted by state, requests to add a forge by status, origins by state. Each forge comes with its latest listing,
-    null before the first; ``due`` is when it is listed next, ``every`` and ``visit_every`` are seconds.
+    Jobs and origins are counted by state, requests to save an origin and to add a forge by status. Each forge comes with
+    its latest listing, null before the first; ``due`` is when it is listed next, ``every`` and ``visit_every`` are seconds.
     """
-    found = status.overall(call.desk)
-    return Data(
-        {
-            "jobs": found.jobs,
-            "add_forge_requests": found.add_forge,
-            "origins": found.origins,
-            "forges": [forge_data(forge) for forge in found.forges],
-        }
-    )
+    return Data(overall_data(status.overall(call.desk)))
 
 
 def origin(call: Call) -> Data:
@@ -60,6 +52,17 @@ def origin(call: Call) -> Data:
     return Data([origin_data(one) for one in found])
 
 
+def overall_data(found: status.Overall) -> dict[str, object]:
+    """All of it as plain data."""
+    return {
+        "jobs": found.jobs,
+        "save_requests": found.saves,
+        "add_forge_requests": found.add_forge,
+        "origins": found.origins,
+        "forges": [forge_data(forge) for forge in found.forges],
+    }
+
+
 def forge_data(found: status.ForgeState) -> dict[str, object]:
     """A forge as plain data. Its options are nobody's business."""
     forge, listing = found.forge, found.listing
@@ -67,7 +70,7 @@ def forge_data(found: status.ForgeState) -> dict[str, object]:
         "id": forge.id,
         "kind": forge.kind,
         "url": forge.url,
-        "source": forge.source,
+        "source": str(forge.source),
         "enabled": forge.enabled,
         "every": forge.every,
         "visit_every": forge.visit_every,
@@ -82,7 +85,7 @@ def forge_data(found: status.ForgeState) -> dict[str, object]:
             "is_full": listing.is_full,
             "started": _moment(listing.started),
             "ended": _moment(listing.ended),
-            "status": listing.status,
+            "status": str(listing.status),
             "repositories": listing.repositories,
             "new": listing.new,
             "lost": listing.lost,
@@ -178,6 +181,7 @@ ROUTES = (
             "How the archive keeps up.",
             {
                 "jobs": _COUNTS,
+                "save_requests": _COUNTS,
                 "add_forge_requests": _COUNTS,
                 "origins": _COUNTS,
                 "forges": array(_FORGE),

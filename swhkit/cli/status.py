@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from swhkit import query, status
-from swhkit.api.status import forge_data, origin_data
+from swhkit.api.status import origin_data, overall_data
 from swhkit.cli.common import desk_if_any, emit_json, json_option, open_archive
 from swhkit.cli.forge import print_forges
 from swhkit.cli.main import printable
@@ -32,17 +32,11 @@ def command(ctx: click.Context, url: str | None, as_json: bool) -> None:
         return
     state = status.overall(desk)
     if as_json:
-        emit_json(
-            {
-                "jobs": state.jobs,
-                "add_forge_requests": state.add_forge,
-                "origins": state.origins,
-                "forges": [forge_data(forge) for forge in state.forges],
-            }
-        )
+        emit_json(overall_data(state))
         return
     for name, counts in (
         ("jobs", state.jobs),
+        ("requests to save an origin", state.saves),
         ("requests to add a forge", state.add_forge),
         ("origins", state.origins),
     ):

@@ -119,6 +119,9 @@ class Saves(Protocol):
     ) -> list[SaveRequest]:
         """Requests with numbers below ``before``, newest first; of one status, if it is given."""
 
+    def count_statuses(self) -> dict[str, int]:
+        """How many requests are in each status; all of these words are there."""
+
     def decide(
         self,
         id: int,

@@ -14,7 +14,7 @@ import desks
 import pytest
 
 from swhkit.desk import Desk
-from swhkit.requests.forges import TRANSITIONS, ActorRole, ForgeRequest, ForgeStatus, NewForgeRequest
+from swhkit.requests.forges import TRANSITIONS, ActorRole, ForgeStatus
 
 CREATE = "add-forge/request/create/"
 FORGE = {
@@ -55,18 +55,7 @@ def at(desk: Desk, status: ForgeStatus, number: int = 0) -> int:
         for known in list(ways):
             for following in sorted(TRANSITIONS[known]):
                 ways.setdefault(following, [*ways[known], following])
-    made = desk.requests.forge_requests.add(
-        NewForgeRequest(
-            forge_type="gitea",
-            forge_url=f"https://git{number}.example.org",
-            contact_name="Grace",
-            contact_email="grace@git.example.org",
-            submitter="ada",
-            submitter_email="ada@example.org",
-            date=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
-        )
-    )
-    assert isinstance(made, ForgeRequest)
+    made = desks.propose(desk, f"https://git{number}.example.org")
     for step in ways[status]:
         moved = desk.requests.forge_requests.update(
             made.id,

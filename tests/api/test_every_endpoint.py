@@ -22,7 +22,6 @@ from swhkit import saving
 from swhkit.api.table import ROUTES
 from swhkit.manifest import emd_id, origin_digest
 from swhkit.model import ExtId, ExtrinsicMetadata
-from swhkit.requests.forges import NewForgeRequest
 from swhkit.requests.saves import BulkOrigin, BulkRequest
 from swhkit.saving import BLOCKED
 from swhkit.swhid import Kind
@@ -508,17 +507,7 @@ async def api(serving: Any, tmp_path: Path) -> AsyncIterator[Any]:
         desk.requests.saves.add_bulk(
             BulkRequest(id=BULK, date=WHEN, user="ada"), [BulkOrigin(url=URL, visit_type="git")]
         )
-        desk.requests.forge_requests.add(
-            NewForgeRequest(
-                forge_type="gitea",
-                forge_url="https://git.example.org",
-                contact_name="Grace",
-                contact_email="grace@git.example.org",
-                submitter="nobody",
-                submitter_email="nobody@example.org",
-                date=WHEN,
-            )
-        )
+        desks.propose(desk)
         async with serving(SAMPLE, desk=desk, requests=lambda: desk.requests) as client:
             client.users = {name: desks.bearer(desk, name, *allowed) for name, allowed in USERS.items()}
             yield client

@@ -40,6 +40,7 @@ from swhkit.desk import Desk
 from swhkit.manifest import emd_id
 from swhkit.model import ExtId, ExtrinsicMetadata
 from swhkit.requests.saves import BulkOrigin, BulkRequest
+from swhkit.requests.schedule import Freshness, ListingStatus, NewForge, State, ToldBy
 from swhkit.swhid import Kind
 
 EXAMPLES = int(os.environ.get("SWHKIT_EXAMPLES", "12"))
@@ -102,6 +103,8 @@ def real(path: str, name: str) -> list[Any]:
 
 
 def _ids(path: str) -> list[Any]:
+    if "/add-forge/" in path:
+        return [1]
     if "/save/" in path:
         return [BULK] if "bulk" in path else [2] if "review" in path else [1, 2]
     if "{id}" in path.partition("/origin/")[2] or "/person/" in path:
@@ -153,7 +156,19 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             saving.save(opened, url, "git", now=before)
         origins = [BulkOrigin(url=url, visit_type="git") for url in (URL, "https://new.example.org/r")]
         opened.requests.saves.add_bulk(BulkRequest(id=BULK, date=before, user="ada"), origins)
+        keep_up(opened, before)
         yield opened
+
+
+def keep_up(desk: Desk, now: datetime.datetime) -> None:
+    """A forge that was proposed, one that was listed, and an origin that is not fresh."""
+    desks.propose(desk, now=now)
+    schedule = desk.requests.schedule
+    forge = schedule.set_forge(NewForge(kind="gitea", url="https://f.example.org", source=ToldBy.CLI), now)
+    schedule.end_listing(schedule.begin_listing(forge.id, True, now).id, ListingStatus.FAILED, now, error="x")
+    schedule.set_freshness(
+        [Freshness(url=URL, visit_type="git", state=State.FAILING, since=now, reason="x", due=now)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -278,6 +293,8 @@ def test_each_operation_has_a_good_answer(
     query = {"authority": "registry https://registry.example.org/"} if "authority" in str(operation) else {}
     if path.startswith("/browse/origin/") or path.endswith("/save/"):
         query = {"origin_url": URL, "visit_type": "git"}
+    if path.endswith("/status/origin/"):
+        query = {"origin_url": URL}
     address = server + path.format(**{name: quote(str(value), safe=":") for name, value in values.items()})
     body = known_body(path) if method == "post" else None
     headers = {**user, "User-Agent": "GitHub-Hookshot/1", "X-GitHub-Event": "push"}
@@ -289,6 +306,13 @@ def test_each_operation_has_a_good_answer(
 
 
 def known_body(path: str) -> Any:
+    if "/add-forge/" in path:
+        forge = (
+            ("forge_type", "gitea"),
+            ("forge_url", "https://new.example.org"),
+            ("forge_contact_name", "Grace"),
+        )
+        return dict([*forge, ("forge_contact_email", "grace@example.org"), ("text", "hello")])
     if "/webhook/" in path:
         return {"repository": {"html_url": URL}}
     if "/save/" in path:

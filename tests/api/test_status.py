@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import desks
 import msgspec
 from reading_samples import URL
 
 from swhkit.desk import Desk
 from swhkit.queueing import visit_job
-from swhkit.requests.forges import NewForgeRequest
+from swhkit.requests.saves import NewSave, SaveStatus
 from swhkit.requests.schedule import Freshness, ListingStatus, NewForge, Seen, State, ToldBy
 
 NOW = datetime.datetime(2030, 1, 10, 12, tzinfo=datetime.UTC)
@@ -20,6 +21,7 @@ FORGE = "https://git.example.org"
 async def test_an_archive_that_nobody_has_asked_for_anything(api: Any, serving: Any, sample: Any) -> None:
     body = await api.json("swhkit/status/")
     assert body["jobs"] == {"queued": 0, "leased": 0, "done": 0, "failed": 0}
+    assert body["save_requests"] == {"pending": 0, "accepted": 0, "rejected": 0}
     assert set(body["add_forge_requests"].values()) == {0}
     assert body["origins"] == {"ok": 0, "stale": 0, "gone": 0, "failing": 0, "unknown": 0}
     assert body["forges"] == []
@@ -55,22 +57,18 @@ async def test_what_is_going_on(api: Any, desk: Desk) -> None:
             Freshness(url=seen[1].url, visit_type="git"),
         ]
     )
-    desk.requests.forge_requests.add(
-        NewForgeRequest(
-            forge_type="gitea",
-            forge_url=FORGE,
-            contact_name="Grace",
-            contact_email="g@example.org",
-            submitter="ada",
-            submitter_email="ada@example.org",
-            date=NOW,
-        )
-    )
+    desks.propose(desk, FORGE)
+    for status in (SaveStatus.PENDING, SaveStatus.REJECTED, SaveStatus.PENDING):
+        desk.requests.saves.add(NewSave(url=FORGE, visit_type="git", date=NOW, status=status))
+    yaml = await api.get("swhkit/status/?format=yaml")
+    assert yaml.status == 200
+    assert "status: partial\n" in await yaml.text()
     text = await (await api.get("swhkit/status/")).text()
     assert "GITEA_TOKEN" not in text
     body = msgspec.json.decode(text)
     assert body["jobs"]["queued"] == 3
     assert body["origins"] == {"ok": 1, "stale": 0, "gone": 0, "failing": 0, "unknown": 1}
+    assert body["save_requests"] == {"pending": 2, "accepted": 0, "rejected": 1}
     assert {word: n for word, n in body["add_forge_requests"].items() if n} == {"PENDING": 1}
     assert body["forges"] == [
         {

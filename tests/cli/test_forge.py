@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import desks
 import fake_forge
 import program
 import pytest
@@ -15,7 +16,6 @@ from click.testing import CliRunner, Result
 from fake_forge import FakeForge
 
 from swhkit.cli.main import group
-from swhkit.requests.forges import NewForgeRequest
 
 Run = Callable[..., Result]
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -181,17 +181,7 @@ def test_several_kinds_may_have_one_url(run: Run, here: Path, forge: FakeForge) 
 
 def test_requests_are_decided_on(run: Run, here: Path) -> None:
     with fake_forge.desk(here) as desk:
-        desk.requests.forge_requests.add(
-            NewForgeRequest(
-                forge_type="fake",
-                forge_url="https://git.example.org",
-                contact_name="Grace \x1b[31m",
-                contact_email="grace@git.example.org",
-                submitter="ada",
-                submitter_email="ada@example.org",
-                date=NOW,
-            )
-        )
+        desks.propose(desk, contact="Grace \x1b[31m")
     (row,) = json.loads(run("forge", "requests", "--json").stdout)
     assert (row["id"], row["status"], row["forge_url"]) == (1, "PENDING", "https://git.example.org")
     assert "https://git.example.org" in run("forge", "requests").stdout

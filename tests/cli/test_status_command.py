@@ -12,6 +12,7 @@ import pytest
 from fake_forge import NOW
 
 from swhkit.queueing import visit_job
+from swhkit.requests.saves import NewSave, SaveStatus
 from swhkit.requests.schedule import Freshness, NewForge, State, ToldBy
 
 
@@ -25,7 +26,7 @@ def here(tmp_path: Path) -> Path:
 
 def test_how_the_archive_keeps_up(here: Path) -> None:
     assert program.run("status", cwd=here).stdout == (
-        "jobs: none\nrequests to add a forge: none\norigins: none\n"
+        "jobs: none\nrequests to save an origin: none\nrequests to add a forge: none\norigins: none\n"
     )
     with fake_forge.desk(here) as desk:
         desk.requests.schedule.set_forge(
@@ -35,13 +36,17 @@ def test_how_the_archive_keeps_up(here: Path) -> None:
             Freshness(url=f"https://git.example.org/{n}", visit_type="git", state=State.OK if n else None)
             for n in range(3)
         )
+        for status in (SaveStatus.PENDING, SaveStatus.REJECTED, SaveStatus.PENDING):
+            url = "https://git.example.org/1"
+            desk.requests.saves.add(NewSave(url=url, visit_type="git", date=NOW, status=status))
         desk.jobs.enqueue([visit_job("https://git.example.org/1", "git")], NOW)
     lines = program.run("status", cwd=here).stdout.splitlines()
     assert lines[0] == "jobs: 1 queued"
-    assert lines[2] == "origins: 2 ok, 1 unknown"
+    assert lines[1] == "requests to save an origin: 2 pending, 1 rejected"
+    assert lines[3] == "origins: 2 ok, 1 unknown"
     assert lines[-1].split()[:4] == ["1", "fake", "https://git.example.org", "cli"]
     found = json.loads(program.run("status", "--json", cwd=here).stdout)
-    assert list(found) == ["jobs", "add_forge_requests", "origins", "forges"]
+    assert list(found) == ["jobs", "save_requests", "add_forge_requests", "origins", "forges"]
     assert found["origins"]["ok"] == 2
     (row,) = json.loads(program.run("status", "https://git.example.org/1", "--json", cwd=here).stdout)
     assert (row["state"], row["job"]) == ("ok", "queued")

@@ -75,6 +75,14 @@ class MemorySaves:
             )
             return list(islice(found, max(limit, 0)))
 
+    def count_statuses(self) -> dict[str, int]:
+        """As the contract."""
+        counts = dict.fromkeys(map(str, SaveStatus), 0)
+        with self._open():
+            for save in self._saves.values():
+                counts[str(save.status)] += 1
+        return counts
+
     def decide(
         self,
         id: int,

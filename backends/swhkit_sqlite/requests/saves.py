@@ -77,6 +77,14 @@ class SqliteSaves(Bulk):
         tail = f"WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ? OFFSET ?"
         return self._values(SAVES, tail, *parameters, *window(limit))
 
+    def count_statuses(self) -> dict[str, int]:
+        """As the contract."""
+        with self._reading() as connection:
+            found = dict(
+                connection.execute(f"SELECT status, count(*) FROM {SAVES.name} GROUP BY status").fetchall()
+            )
+        return {word: found.get(word, 0) for word in map(str, SaveStatus)}
+
     def decide(
         self,
         id: int,
