@@ -21,6 +21,10 @@ class _Links(msgspec.Struct):
     html: _Link
 
 
+class _Parent(msgspec.Struct):
+    """What a repository was forked from."""
+
+
 class _Repository(msgspec.Struct):
     """What is needed of a repository."""
 
@@ -30,7 +34,7 @@ class _Repository(msgspec.Struct):
     scm: str = "git"
     updated_on: Moment | None = None
     has_wiki: bool = False
-    parent: msgspec.Raw | None = None
+    parent: _Parent | None = None
 
 
 class BitbucketForge:

@@ -40,15 +40,16 @@ class CgitIndex(_Page):
     def __init__(self, page: str) -> None:
         self.rows: list[Row] = []
         self.following: str | None = None
-        self._in_name = self._in_pager = self._at_current = False
+        self._in_name = self._at_current = False
+        self._pager = ""
         super().__init__(page)
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         kind, address = attributes.get("class", ""), attributes.get("href", "")
         if tag in ("td", "ul", "div", "table"):
             self._in_name = kind in ("toplevel-repo", "sublevel-repo")
-            self._in_pager = self._in_pager or kind == "pager"
-        elif tag == "a" and self._in_pager:
+            self._pager = self._pager or (tag if kind == "pager" else "")
+        elif tag == "a" and self._pager:
             if self._at_current and self.following is None:
                 self.following = address
             self._at_current = self._at_current or kind == "current"
@@ -57,6 +58,10 @@ class CgitIndex(_Page):
             self._in_name = False
         elif tag == "span" and kind.startswith("age-") and self.rows:
             self.rows[-1].changed = _iso(attributes.get("title", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._pager:
+            self._pager = ""
 
 
 class CgitSummary(_Page):

@@ -15,6 +15,10 @@ from swhkit_gitlab.settings import GitlabConfig
 _COARSE = datetime.timedelta(hours=1)
 
 
+class _Parent(msgspec.Struct):
+    """What a project was forked from."""
+
+
 class _Project(msgspec.Struct):
     """What is needed of a project. Who has no token is told less, and of public projects alone."""
 
@@ -25,7 +29,7 @@ class _Project(msgspec.Struct):
     repository_access_level: str = "enabled"
     wiki_access_level: str = "disabled"
     archived: bool = False
-    forked_from_project: msgspec.Raw | None = None
+    forked_from_project: _Parent | None = None
 
 
 class GitlabForge:

@@ -2,7 +2,8 @@
 
 A plugin's test file subclasses the contract that fits and supplies its fixtures; pytest then runs every obligation of
 ``swhkit.storage``, ``swhkit.requests``, ``swhkit.plugin.Loader`` or ``Forge`` against it. ``docs/writing-a-backend.md``,
-``docs/writing-a-loader.md`` and ``docs/writing-a-forge.md`` show complete examples. Needs pytest; only tests import this package.
+``docs/writing-a-loader.md`` and ``docs/writing-a-forge.md`` show complete examples. Needs pytest; only tests import this
+package.
 """
 
 from __future__ import annotations

@@ -22,7 +22,12 @@ def repository(sample: Sample, base: str, **fields: Any) -> dict[str, Any]:
     known = document("bitbucket-repository")
     links = known["links"] | {"html": {"href": f"{base}/ada/{sample.name}"}}
     uuid = f"{{7dd600e6-0000-4801-b967-{sample.number:012d}}}"
-    told = {"uuid": uuid, "links": links, "is_private": sample.private, "updated_on": sample.updated.isoformat()}
+    told = {
+        "uuid": uuid,
+        "links": links,
+        "is_private": sample.private,
+        "updated_on": sample.updated.isoformat(),
+    }
     return known | told | fields
 
 
@@ -35,7 +40,10 @@ class TestEverything(ForgeContract):
         if asked.path != "/2.0/repositories":
             return Answered(status=404)
         after = int(asked.params.get("after", "0"))
-        told: dict[str, Any] = {"pagelen": 3, "values": [repository(s, base) for s in held[after : after + 3]]}
+        told: dict[str, Any] = {
+            "pagelen": 3,
+            "values": [repository(s, base) for s in held[after : after + 3]],
+        }
         if held[after + 3 :]:
             told["next"] = f"{base}{asked.path}?pagelen=100&after={after + 3}"
         return as_json(told)
@@ -72,7 +80,9 @@ def web() -> Any:
 
 def listed(web: FakeWeb, fields: dict[str, Any], **settings: Any) -> dict[str, tuple[str, str]]:
     """What is listed of one repository: URL and visit type by key."""
-    web.answer = lambda asked: as_json({"values": [repository(SAMPLES[0], "https://bitbucket.org", **fields)]})
+    web.answer = lambda asked: as_json(
+        {"values": [repository(SAMPLES[0], "https://bitbucket.org", **fields)]}
+    )
     found = Listing(web, lambda: BitbucketForge(BitbucketConfig(**settings)), "").run()
     return {repository.key: (repository.url, repository.visit_type) for repository in found}
 

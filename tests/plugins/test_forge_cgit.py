@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 import pytest
-from forge_samples import page, text
+from forge_samples import text
 
 from swhkit.errors import InvalidInput, Unavailable
 from swhkit.testing.forges import ForgeContract, Listing, Sample
@@ -26,7 +26,9 @@ _PAGER = "</table><ul class='pager'>"
 def index(found: Sequence[Sample], following: int | None) -> str:
     """A page of a cgit's index, made of a real one."""
     rows = [
-        _ROW.replace("analytical", sample.name).replace("2024-01-10 12:00:00", f"{sample.updated:%Y-%m-%d %H:%M:%S}")
+        _ROW.replace("analytical", sample.name).replace(
+            "2024-01-10 12:00:00", f"{sample.updated:%Y-%m-%d %H:%M:%S}"
+        )
         for sample in found
     ]
     after = "" if following is None else f"<li><a title='Page' href='/cgit/?ofs={following}'>[n]</a></li>"
@@ -64,10 +66,17 @@ class TestGitweb(ForgeContract):
     def answer(self, asked: Asked, held: Sequence[Sample], base: str) -> Answered:
         if asked.path != "/gitweb":
             return Answered(status=404)
-        head, row, tail = re.split(r"(?=<outline type.*analytical)|(?<=summary\"/>\n)(?=<outline.*engine)", text("gitweb-opml.xml"))
+        head, row, tail = re.split(
+            r"(?=<outline type.*analytical)|(?<=summary\"/>\n)(?=<outline.*engine)", text("gitweb-opml.xml")
+        )
         if asked.params.get("a") == "opml":
             rows = [row.replace("analytical", sample.name) for sample in held]
-            whole = head.partition("<outline type")[0] + "".join(rows) + "</outline>" + tail.rpartition("</outline>")[2]
+            whole = (
+                head.partition("<outline type")[0]
+                + "".join(rows)
+                + "</outline>"
+                + tail.rpartition("</outline>")[2]
+            )
             return as_html(whole.replace("https://git.example.org/gitweb", f"{base}/gitweb"))
         query = asked.params.get("p", "").removesuffix(";a=summary").removesuffix(".git")
         if query in {sample.name for sample in held}:
@@ -142,7 +151,7 @@ def test_with_a_written_clone_url_no_page_of_a_repository_is_asked_for(web: Fake
 
 
 def test_a_clone_url_has_a_place_for_the_path() -> None:
-    with pytest.raises(InvalidInput, match="has no {path}"):
+    with pytest.raises(InvalidInput, match=r"has no \{path\}"):
         CgitForge(WebConfig(clone_url="https://git.example.net/"))
 
 
@@ -154,7 +163,9 @@ def test_a_repository_that_vanishes_meanwhile_is_left_out(web: FakeWeb) -> None:
 def test_real_pages_of_gitweb(web: FakeWeb) -> None:
     def answer(asked: Asked) -> Answered:
         if asked.params.get("a") == "opml":
-            return as_html(text("gitweb-opml.xml").replace("https://git.example.org/gitweb", f"{web.url}/gitweb"))
+            return as_html(
+                text("gitweb-opml.xml").replace("https://git.example.org/gitweb", f"{web.url}/gitweb")
+            )
         return as_html(text("gitweb-summary.html"))
 
     web.answer = answer

@@ -102,7 +102,9 @@ def test_what_only_some_may_see_is_not_listed(instance: Instance, field: str) ->
 
 
 def test_wikis_forks_and_what_is_archived(instance: Instance) -> None:
-    assert instance.listed(wikis=True) == ONE | {"1/wiki": "https://gitea.example.org/ada/analytical.wiki.git"}
+    assert instance.listed(wikis=True) == ONE | {
+        "1/wiki": "https://gitea.example.org/ada/analytical.wiki.git"
+    }
     instance.fields = {"has_wiki": False}
     assert instance.listed(wikis=True) == ONE
     instance.fields = {"fork": True}

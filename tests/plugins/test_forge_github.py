@@ -26,9 +26,7 @@ def url_of(sample: Sample, base: str) -> str:
 
 def repository(sample: Sample, base: str, **fields: Any) -> dict[str, Any]:
     named = {"id": sample.number, "name": sample.name, "html_url": url_of(sample, base)}
-    return document(
-        "github-repository", **named, private=sample.private, pushed_at=moment(sample), **fields
-    )
+    return document("github-repository", **named, private=sample.private, pushed_at=moment(sample), **fields)
 
 
 class TestOwners(ForgeContract):
@@ -39,13 +37,18 @@ class TestOwners(ForgeContract):
     def answer(self, asked: Asked, held: Sequence[Sample], base: str) -> Answered:
         if asked.path == "/api/v3/users/ada":
             return as_json({"login": "ada", "id": 1815, "type": self.kind, "public_repos": len(held)})
-        if asked.path != {"User": "/api/v3/users/ada/repos", "Organization": "/api/v3/orgs/ada/repos"}[self.kind]:
+        if (
+            asked.path
+            != {"User": "/api/v3/users/ada/repos", "Organization": "/api/v3/orgs/ada/repos"}[self.kind]
+        ):
             return Answered(status=404)
         number = int(asked.params.get("page", "1"))
         if asked.params["sort"] == "pushed":
             assert asked.params["direction"] == "desc"
             held = latest_first(held)
-        following = f"<{base}{asked.path}?sort={asked.params['sort']}&direction={asked.params['direction']}&page="
+        following = (
+            f"<{base}{asked.path}?sort={asked.params['sort']}&direction={asked.params['direction']}&page="
+        )
         links = [f'{following}{number + 1}>; rel="next"'] if page(held, number + 1) else []
         links += [f'{following}1>; rel="first"'] if number > 1 else []
         found = [repository(sample, base) for sample in page(held, number)]
@@ -84,7 +87,9 @@ class TestSettings:
     @pytest.fixture
     def listing(self) -> Any:
         sample = Sample(7, "engine", datetime.datetime(2024, 1, 7, tzinfo=datetime.UTC))
-        with fake_web(lambda asked: as_json([repository(sample, "https://github.com", fork=True, archived=True)])) as web:
+        with fake_web(
+            lambda asked: as_json([repository(sample, "https://github.com", fork=True, archived=True)])
+        ) as web:
             yield lambda **settings: Listing(web, lambda: GithubForge(GithubConfig(**settings)), "").run()
 
     def test_what_is_told_of_a_repository(self, listing: Any) -> None:

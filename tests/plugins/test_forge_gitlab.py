@@ -41,12 +41,18 @@ class TestInstance(ForgeContract):
     def answer(self, asked: Asked, held: Sequence[Sample], base: str) -> Answered:
         if asked.path != "/api/v4/projects":
             return Answered(status=404)
-        assert (asked.params["pagination"], asked.params["order_by"], asked.params["sort"]) == ("keyset", "id", "asc")
+        assert (asked.params["pagination"], asked.params["order_by"], asked.params["sort"]) == (
+            "keyset",
+            "id",
+            "asc",
+        )
         since = asked.params.get("last_activity_after", "")
         held = [sample for sample in held if moment(sample) >= since]
         after = int(asked.params.get("id_after", "0"))
         rest = [sample for sample in held if sample.number > after]
-        following = f"{base}{asked.path}?order_by=id&pagination=keyset&sort=asc&last_activity_after={since}&id_after="
+        following = (
+            f"{base}{asked.path}?order_by=id&pagination=keyset&sort=asc&last_activity_after={since}&id_after="
+        )
         link = f'<{following}{rest[PAGE - 1].number}>; rel="next"' if rest[PAGE:] else ""
         return as_json([self.told(sample, base) for sample in rest[:PAGE]], {"Link": link} if link else {})
 
@@ -82,7 +88,9 @@ class TestGroups(ForgeContract):
             held = latest_first(held)
         query = "&".join(f"{key}={value}" for key, value in asked.params.items() if key != "page")
         link = f'<{base}{asked.path.replace("engines/", "engines%2F")}?{query}&page={number + 1}>; rel="next"'
-        headers = {"Link": link, "X-Next-Page": str(number + 1)} if page(held, number + 1) else {"X-Next-Page": ""}
+        headers = (
+            {"Link": link, "X-Next-Page": str(number + 1)} if page(held, number + 1) else {"X-Next-Page": ""}
+        )
         return as_json([project(sample, base) for sample in page(held, number)], headers)
 
     def url_of(self, sample: Sample, base: str) -> str:
@@ -119,7 +127,11 @@ ONE = {"1": "https://gitlab.example.com/ada/analytical.git"}
 
 @pytest.mark.parametrize(
     "fields",
-    [{"visibility": "internal"}, {"repository_access_level": "private"}, {"repository_access_level": "disabled"}],
+    [
+        {"visibility": "internal"},
+        {"repository_access_level": "private"},
+        {"repository_access_level": "disabled"},
+    ],
 )
 def test_what_only_some_may_read_is_not_listed(instance: Instance, fields: dict[str, Any]) -> None:
     assert instance.listed(token="t") == ONE
@@ -134,7 +146,9 @@ def test_with_a_token_what_does_not_say_that_it_is_public_is_not(instance: Insta
 
 
 def test_wikis_forks_and_what_is_archived(instance: Instance) -> None:
-    assert instance.listed(wikis=True) == ONE | {"1/wiki": "https://gitlab.example.com/ada/analytical.wiki.git"}
+    assert instance.listed(wikis=True) == ONE | {
+        "1/wiki": "https://gitlab.example.com/ada/analytical.wiki.git"
+    }
     instance.fields = {"wiki_access_level": "private"}
     assert instance.listed(wikis=True) == ONE
     instance.fields = {"forked_from_project": {"id": 2}}
@@ -146,7 +160,9 @@ def test_wikis_forks_and_what_is_archived(instance: Instance) -> None:
 def test_an_hour_is_added_since_activity_is_told_by_the_hour(instance: Instance) -> None:
     since = datetime.datetime(2024, 1, 7, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
     Listing(instance.web, lambda: GitlabForge(GitlabConfig()), "").run(since)
-    assert [asked.params["last_activity_after"] for asked in instance.web.requests] == ["2024-01-07T09:00:00Z"]
+    assert [asked.params["last_activity_after"] for asked in instance.web.requests] == [
+        "2024-01-07T09:00:00Z"
+    ]
 
 
 def test_what_is_asked_with_a_moment_is_not_remembered(instance: Instance) -> None:
