@@ -108,9 +108,11 @@ def test_headers_numbers_and_bodies() -> None:
 
 
 def test_parameters_take_the_place_of_those_with_their_names() -> None:
-    assert (
-        with_parameters("https://f.example/x?a=1&b=&a=2", {"a": "ö&"}) == "https://f.example/x?b=&a=%C3%B6%26"
-    )
+    for given, parameters, made in (
+        ("a=1&b=&a=2", {"a": "ö&"}, "b=&a=%C3%B6%26"),
+        ("c=1", {"a": True, "c": None, "d": 7}, "a=true&d=7"),
+    ):
+        assert with_parameters(f"https://f.example/x?{given}", parameters) == f"https://f.example/x?{made}"
 
 
 def endless(asked: Asked) -> Answered:
