@@ -85,7 +85,22 @@ from swhkit.tree import EMPTY_DIRECTORY, Tree
 from swhkit.treehash import read_directory
 from swhkit.units import Duration, Secret, Size, WebAddress
 from swhkit.unpack import Archive, ArchiveLimits, ArchiveTree, Member, MemberType, Placed, open_archive
-from swhkit.webhook import Pong, VisitRequest, Webhook, WebhookContext, WebhookRefused
+from swhkit.webhook import (
+    HmacProof,
+    Pong,
+    Proof,
+    Pushed,
+    PushWebhook,
+    TokenProof,
+    VisitRequest,
+    Webhook,
+    WebhookConfig,
+    WebhookContext,
+    WebhookRefused,
+    decoded,
+    text_at,
+    value_at,
+)
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
 PROJECT = "swhkit"
@@ -99,30 +114,21 @@ class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration type of parts that take none."""
 
 
-class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The configuration type of webhooks; those with further keys extend it."""
-
-    secret: Annotated[
-        Secret | None,
-        msgspec.Meta(
-            description="What the forge was told to sign with; null takes deliveries without proof."
-        ),
-    ] = None
-
-
 class Provider(msgspec.Struct, frozen=True):
     """A part that a plugin can provide: a store, a catalog, a loader …
 
     ``name`` is the word the configuration uses (for a loader: its visit type). ``factory`` is ``"module:callable"``,
     imported only when the part is used; what it is called with stands at the hook. ``config`` is a frozen
     ``msgspec.Struct`` type with ``forbid_unknown_fields=True``; its fields are the keys the YAML may have beside
-    ``backend``, its docstring and field defaults are what ``config show`` and ``init`` print.
+    ``backend``, its docstring and field defaults are what ``config show`` and ``init`` print. ``shared``: of a store,
+    whether another process that opens it with the same settings sees the same; workers need that.
     """
 
     name: str
     summary: str
     factory: str
     config: type[msgspec.Struct] = NoConfig
+    shared: bool = True
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -235,6 +241,7 @@ __all__ = [
     "Gap",
     "Git",
     "Hashes",
+    "HmacProof",
     "InvalidInput",
     "InvalidUrl",
     "Item",
@@ -262,7 +269,10 @@ __all__ = [
     "Placed",
     "Pong",
     "Progress",
+    "Proof",
     "Provider",
+    "PushWebhook",
+    "Pushed",
     "Release",
     "Repository",
     "Revision",
@@ -275,6 +285,7 @@ __all__ = [
     "SwhkitError",
     "Target",
     "Timestamp",
+    "TokenProof",
     "TooLarge",
     "Tree",
     "Unavailable",
@@ -293,6 +304,7 @@ __all__ = [
     "by_link",
     "by_number",
     "curl_resolve",
+    "decoded",
     "dial",
     "download",
     "egress",
@@ -311,7 +323,9 @@ __all__ = [
     "read_directory",
     "ssh_command",
     "ssh_environment",
+    "text_at",
     "url_form",
+    "value_at",
     "with_parameters",
     "without_secrets",
 ]

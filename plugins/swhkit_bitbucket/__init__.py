@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, WebhookConfig, hookimpl
 from swhkit_bitbucket.settings import BitbucketConfig
 
 
@@ -17,4 +17,11 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of Bitbucket."""
-    return []
+    return [
+        Provider(
+            "bitbucket",
+            "pushes to repositories on Bitbucket",
+            "swhkit_bitbucket.webhook:Bitbucket",
+            WebhookConfig,
+        )
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, WebhookConfig, hookimpl
 from swhkit_gitea.settings import GiteaConfig
 
 
@@ -19,4 +19,12 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of Gitea, Forgejo and Gogs."""
-    return []
+    return [
+        Provider(
+            name,
+            f"pushes to repositories on {label} instances",
+            f"swhkit_gitea.webhook:{label}",
+            WebhookConfig,
+        )
+        for name, label in (("gitea", "Gitea"), ("forgejo", "Forgejo"), ("gogs", "Gogs"))
+    ]

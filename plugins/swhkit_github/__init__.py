@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, WebhookConfig, hookimpl
 from swhkit_github.settings import GithubConfig
 
 
@@ -19,4 +19,6 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of GitHub."""
-    return []
+    return [
+        Provider("github", "pushes to repositories on GitHub", "swhkit_github.webhook:GitHub", WebhookConfig)
+    ]

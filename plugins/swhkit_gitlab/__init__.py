@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Provider, hookimpl
+from swhkit.plugin import Provider, WebhookConfig, hookimpl
 from swhkit_gitlab.settings import GitlabConfig
 
 
@@ -15,4 +15,11 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of GitLab."""
-    return []
+    return [
+        Provider(
+            "gitlab",
+            "pushes to repositories on GitLab instances",
+            "swhkit_gitlab.webhook:GitLab",
+            WebhookConfig,
+        )
+    ]

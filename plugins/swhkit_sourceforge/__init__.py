@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, hookimpl
-from swhkit_sourceforge.settings import SourceforgeConfig
+from swhkit_sourceforge.settings import SourceforgeConfig, SourceforgeWebhookConfig
 
 
 @hookimpl
@@ -17,4 +17,11 @@ def swhkit_forges() -> list[Provider]:
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of SourceForge."""
-    return []
+    return [
+        Provider(
+            "sourceforge",
+            "pushes to repositories on SourceForge",
+            "swhkit_sourceforge.webhook:SourceForge",
+            SourceforgeWebhookConfig,
+        )
+    ]

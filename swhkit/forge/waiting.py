@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from swhkit.http.client import retry_seconds
+from swhkit.http.answer import retry_seconds
 
 #: Seconds to wait where a forge says that it was asked too often, and not when to come back (GitHub: at least a minute).
 USUAL = 60.0

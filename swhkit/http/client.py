@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import email.utils
 import http.client
 import logging
 import random
-import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -78,22 +76,12 @@ def pause(attempt: int, patience: Patience) -> float | None:
 
 
 def wait_for(answer: Answer, attempt: int, patience: Patience) -> float | None:
-    """As ``pause``, for an answer that may say itself when to come back (RFC 9110, section 10.2.3)."""
+    """As ``pause``, for an answer that may say itself when to come back."""
     usual = pause(attempt, patience)
-    asked = retry_seconds(answer.headers.get("Retry-After", ""))
+    asked = answer.retry_after
     if usual is None or asked is None:
         return usual
     return max(asked, usual) if asked <= patience.longest else None
-
-
-def retry_seconds(text: str) -> float | None:
-    """The seconds that a ``Retry-After`` asks for (it has them, or a date); None if it is neither."""
-    if re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII):
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 def may_wait(wait: float, deadline: float | None) -> bool:

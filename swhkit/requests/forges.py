@@ -76,7 +76,8 @@ class NewForgeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForgeRequest(NewForgeRequest, frozen=True, kw_only=True):
-    """A request as it is kept. ``moderator`` is who changed it last, ``modified`` when."""
+    """A request as it is kept. ``modified`` is the date of the latest line of its history, ``moderator`` the actor of the
+    latest one by a ``MODERATOR``."""
 
     id: int
     status: ForgeStatus = ForgeStatus.PENDING
@@ -99,14 +100,14 @@ class ForgeRequests(Protocol):
     """Requests to add a forge. What ``Requests`` says of all its methods holds here."""
 
     def add(self, request: NewForgeRequest) -> ForgeRequest | int:
-        """Write a request down, with a line of history (``PENDING``, ``SUBMITTER``). If there is one with the same
-        ``forge_url``, nothing is changed and its number is returned."""
+        """Write a request down, with a line of history (``PENDING``, ``SUBMITTER``, by the submitter, without text). If
+        there is one with the same ``forge_url``, whatever became of it, nothing is changed and its number is returned."""
 
     def get(self, id: int) -> ForgeRequest | None:
         """One request."""
 
     def latest(self, *, submitter: str | None = None, offset: int = 0, limit: int = 10) -> list[ForgeRequest]:
-        """Requests, those of one submitter if it is given, newest first."""
+        """Requests, those of one submitter if it is given, newest (the highest number) first."""
 
     def count(self, submitter: str | None = None) -> int:
         """How many of them there are."""
@@ -131,5 +132,6 @@ class ForgeRequests(Protocol):
         """Add a line of history and, with ``status``, move the request there, in one transaction.
 
         Nothing happens, and None is returned, if the request is unknown, is not in ``expected`` (None: any) at that
-        moment, or must not be moved so (``TRANSITIONS``): of two who move it at once, one loses.
+        moment, or must not be moved so (``TRANSITIONS``): of two who move it at once, one loses. Without ``status`` the
+        line is a mere remark; two equal remarks are two lines.
         """

@@ -52,7 +52,8 @@ class NewSave(msgspec.Struct, frozen=True, kw_only=True):
 
 class SaveRequest(NewSave, frozen=True, kw_only=True):
     """A request as it is kept. ``id`` ascends with time. ``job`` is the job that was made for it, None before.
-    ``decided`` and ``decided_by``: when and by whom a pending one was accepted or rejected."""
+    ``decided`` and ``decided_by``: when and by whom a pending one was accepted or rejected; None for one that was
+    written down as accepted or rejected."""
 
     id: int
     job: int | None = None
@@ -127,13 +128,17 @@ class Saves(Protocol):
         user: str | None,
         note: str = "",
     ) -> bool:
-        """Accept or reject a pending request. False, and nothing is changed, if it is not pending (any more) or unknown."""
+        """Accept or reject a pending request; a ``note`` that is not empty replaces its own.
+
+        False, and nothing is changed, if it is not pending (any more) or unknown: of two who decide at once, one does.
+        ``pending`` is no decision: ``ValueError``.
+        """
 
     def jobless(self, limit: int = 1000) -> list[SaveRequest]:
         """Accepted requests that have no job yet, oldest first: who accepted them may have died before making it."""
 
     def set_jobs(self, jobs: Iterable[tuple[int, int]]) -> None:
-        """Note the jobs (request, job) that were made; unknown requests are ignored."""
+        """Note the jobs (request, job) that were made; unknown requests are ignored. A later job replaces an earlier one."""
 
     def set_prefix(self, prefix: Prefix) -> None:
         """Accept or reject what begins so from now on; an earlier word on the same prefix is replaced."""
@@ -142,38 +147,40 @@ class Saves(Protocol):
         """Forget a prefix; False if it was not known."""
 
     def prefixes(self) -> list[Prefix]:
-        """All of them in alphabetical order."""
+        """All of them in alphabetical order (of code points)."""
 
     def add_bulk(self, request: BulkRequest, origins: Collection[BulkOrigin]) -> None:
-        """Write a request with all its origins down, in one transaction. ``ValueError`` for a known id; of origins with
-        the same URL and type the first counts."""
+        """Write a request with all its origins down, in one transaction. ``ValueError`` for a known id, of which nothing
+        is changed; of origins with the same URL and type the first counts. There may be none."""
 
     def bulk(self, id: str) -> BulkRequest | None:
         """One bulk request."""
 
     def bulks(self, user: str | None = None, *, offset: int = 0, limit: int = 1000) -> list[BulkRequest]:
-        """Bulk requests of a user (None: of all), newest first."""
+        """Bulk requests of a user (None: of all), the one that was written down last first."""
 
     def count_bulks(self, user: str | None = None) -> int:
         """How many of them there are."""
 
     def bulk_origins(self, id: str, *, offset: int = 0, limit: int = 1000) -> list[BulkOrigin]:
-        """The origins of a bulk request by URL, then type."""
+        """The origins of a bulk request by URL, then type (by code points); none for an unknown request."""
 
     def count_bulk_origins(self, id: str) -> int:
         """How many of them there are; 0 for an unknown request."""
 
     def jobless_bulk(self, limit: int = 10_000) -> list[tuple[str, BulkOrigin]]:
-        """Accepted origins of bulk requests that have no job yet, each with the id of its request, oldest request first."""
+        """Accepted origins of bulk requests that have no job yet, each with the id of its request: oldest request first,
+        then by URL and type."""
 
     def set_bulk_jobs(self, jobs: Iterable[tuple[str, str, str, int]]) -> None:
-        """Note the jobs (request, URL, type, job) that were made; unknown ones are ignored."""
+        """Note the jobs (request, URL, type, job) that were made, in one transaction a call; unknown ones are ignored.
+        A later job replaces an earlier one."""
 
     def answered(self, webhook: str, delivery: str) -> Answered | None:
         """The first answer to a delivery, if it was noted."""
 
     def note_answer(self, answer: Answered) -> Answered:
-        """Keep the answer to a delivery unless one is kept already; returns the one that is kept."""
+        """Keep the answer to a delivery unless one is kept already; returns the one that is kept, the first."""
 
     def forget_answers(self, before: datetime.datetime) -> int:
-        """Forget answers given before a moment; returns how many there were."""
+        """Forget answers given before a moment; returns how many there were. One given at that moment stays."""

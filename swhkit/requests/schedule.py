@@ -8,11 +8,19 @@ four words, when it was visited, and when it is due again.
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+
+#: Seconds for which an origin may be late at least before it counts as overdue.
+LEAST_DELAY = 3600.0
+#: Seconds of the longest interval: a hundred years.
+LONGEST = 100 * 366 * 86_400.0
+#: The error of a listing that did not end itself.
+INTERRUPTED = "it was interrupted: another listing of the forge began"
 
 
 class State(StrEnum):
@@ -51,6 +59,7 @@ class NewForge(msgspec.Struct, frozen=True, kw_only=True):
     were written (``${NAME}`` for what comes from the environment; never a secret). ``every`` and ``visit_every``: seconds
     between listings, and between visits of what it lists (None: only when the forge tells of changes).
     ``trusted``: a person wrote it, so that it, and what it lists on its own host, may have a private address.
+    Raises ``ValueError`` for intervals that are none.
     """
 
     kind: str
@@ -60,6 +69,10 @@ class NewForge(msgspec.Struct, frozen=True, kw_only=True):
     visit_every: float | None = None
     options: Mapping[str, object] = {}
     trusted: bool = False
+
+    def __post_init__(self) -> None:
+        _check_interval(self.every)
+        _check_interval(self.visit_every)
 
 
 class KnownForge(NewForge, frozen=True, kw_only=True):
@@ -78,8 +91,8 @@ class KnownForge(NewForge, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """One pass over a forge. ``repositories``: how many it told of; ``new``: how many of these were not known;
-    ``lost``: how many were disabled by it."""
+    """One pass over a forge. ``repositories``: how many it told of, each key once; ``new``: how many of these were not
+    known; ``lost``: how many are disabled since it, and by it (0 until it has ended)."""
 
     id: int
     forge: int
@@ -105,8 +118,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedOrigin(Seen, frozen=True, kw_only=True):
-    """A repository of a forge as it is kept. ``missed``: complete full listings in a row that did not have it. One that is
-    not ``enabled`` is not visited any more; ``former``: URLs it had before, oldest first."""
+    """A repository of a forge as it is kept. ``missed``: complete full listings in a row that did not have it, until it was
+    disabled. One that is not ``enabled`` is not visited any more; ``former``: URLs it had before and has no more, each
+    once, oldest first."""
 
     forge: int
     first_seen: datetime.datetime
@@ -117,7 +131,8 @@ class ListedOrigin(Seen, frozen=True, kw_only=True):
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """What ``note_seen`` did: keys that were not known, and (key, former URL) of those that were renamed."""
+    """What ``note_seen`` did: keys that were not known, and (key, former URL) of those that were renamed, in the order in
+    which they were told of."""
 
     new: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
@@ -135,7 +150,9 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an origin and visit type. ``state`` is None until its first visit has ended; ``since`` is when the
     state began. ``succeeded``: date of the latest good visit. ``failures``: visits in a row that were not good.
     ``last_update``: the latest change that its forge told of. ``every``: seconds between visits, None: only when asked.
-    ``due``: when it is to be visited next, None: when asked. ``trusted``: as for forges.
+    ``due``: when it is to be visited next, None: when asked. ``trusted``: as for forges. ``forge``: the forge that lists it
+    and says how often; None for an origin of the configuration, or one that somebody asked for. Raises ``ValueError``
+    for an interval that is none.
     """
 
     url: str
@@ -150,13 +167,18 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     every: float | None = None
     due: datetime.datetime | None = None
     trusted: bool = False
+    forge: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_interval(self.every)
 
 
 class Schedule(Protocol):
     """Forges, listings, listed origins and their freshness. What ``Requests`` says of all its methods holds here."""
 
     def set_forge(self, forge: NewForge, now: datetime.datetime) -> KnownForge:
-        """Keep a forge, or change what is kept of the one with this kind and URL and enable it. A new one is due at once."""
+        """Keep a forge, or change what is kept of the one with this kind and URL and enable it. A new one is due at once,
+        a known one when it was. ``ValueError`` for options that are no JSON."""
 
     def forge(self, id: int) -> KnownForge | None:
         """One forge."""
@@ -172,12 +194,16 @@ class Schedule(Protocol):
 
     def begin_listing(self, forge: int, is_full: bool, now: datetime.datetime) -> Listing:
         """A new listing in status ``running``; others of the forge that still run are ``failed`` by it (their process
-        died)."""
+        died), with the error ``INTERRUPTED``. ``ValueError`` for an unknown forge. Each call is a listing."""
 
     def note_seen(self, listing: int, seen: Iterable[Seen], now: datetime.datetime) -> Noted:
         """Keep what a listing says, a transaction a call: those told of are enabled, ``missed`` is 0 and ``last_seen`` is
         ``now``. Of repeated keys the last counts. A known key with another URL was renamed; a URL that another key of
-        the forge has by now is taken from that one, which is disabled."""
+        the forge has by now is taken from that one, which is disabled (of two in one call that have the same URL, the
+        first). It keeps what is known of it, and is enabled again when it is told of again.
+
+        ``ValueError`` for a listing that is not running (any more): what it says may be older than what is known.
+        """
 
     def end_listing(
         self,
@@ -188,8 +214,13 @@ class Schedule(Protocol):
         error: str | None = None,
         patience: int = 3,
     ) -> Listing:
-        """End a listing. A complete full one counts ``missed`` for origins it did not see, and disables those that
-        ``patience`` such listings in a row have missed; ``complete`` ones set the forge's ``listed`` (and ``full``)."""
+        """End a listing. A complete full one counts ``missed`` for enabled origins it did not see, and disables those that
+        ``patience`` such listings in a row have missed; ``complete`` ones set the forge's ``listed`` (and ``full``) to
+        the moment they began. Others change nothing but themselves.
+
+        One that has ended already is returned as it is. ``ValueError`` for an unknown one, for the status ``running`` and
+        for a patience below 1.
+        """
 
     def listings(self, forge: int, limit: int = 10) -> list[Listing]:
         """Listings of a forge, newest first."""
@@ -197,28 +228,31 @@ class Schedule(Protocol):
     def listed(
         self, forge: int, *, after: str = "", limit: int = 1000, enabled: bool | None = None
     ) -> list[ListedOrigin]:
-        """Origins of a forge by key, after ``after``."""
+        """Origins of a forge by key (by code points), after ``after``; only those that are ``enabled``, or not, if it is
+        given."""
 
     def count_listed(self, forge: int) -> dict[str, int]:
         """How many origins a forge has: ``enabled`` and ``disabled``."""
 
     def page(self, forge: int, url: str) -> Page | None:
-        """The answer that is kept for a URL."""
+        """The answer that is kept for a URL. A store may forget it, and does when it is damaged: it is asked for again."""
 
     def keep_page(self, forge: int, url: str, page: Page) -> None:
-        """Keep an answer instead of the one before."""
+        """Keep an answer instead of the one before. Unknown forges are ignored."""
 
     def freshness(self, url: str, visit_type: str) -> Freshness | None:
         """What is known of one origin."""
 
     def set_freshness(self, rows: Iterable[Freshness]) -> None:
-        """Keep these rows as they are, in place of those with the same URL and type, in one transaction a call."""
+        """Keep these rows as they are, in place of those with the same URL and type, in one transaction a call. Of rows
+        with the same URL and type the last counts."""
 
     def due(self, now: datetime.datetime, limit: int = 1000) -> list[Freshness]:
-        """Origins that are due, the longest overdue first."""
+        """Origins that are due at ``now`` or were before, the longest first, then by URL and type."""
 
     def overdue(self, now: datetime.datetime, limit: int = 1000) -> list[Freshness]:
-        """Origins in state ``ok`` whose ``due`` lies more than their ``every`` (at least an hour) before ``now``."""
+        """Origins in state ``ok`` whose ``due`` lies more than their ``every`` (at least an hour, and that without one)
+        before ``now``; the longest overdue first, then by URL and type."""
 
     def origins(
         self, state: State | None = None, *, after: tuple[str, str] = ("", ""), limit: int = 1000
@@ -226,4 +260,49 @@ class Schedule(Protocol):
         """Origins by (URL, type) after ``after``; those of one state if it is given."""
 
     def count_states(self) -> dict[str, int]:
-        """How many origins are in each state; ``unknown`` are those without one."""
+        """How many origins are in each state; ``unknown`` are those without one. All of these words are there."""
+
+
+def formerly(known: ListedOrigin, url: str) -> tuple[str, ...]:
+    """The ``former`` URLs of a known origin that is told of with ``url``. For stores."""
+    if url == known.url:
+        return known.former
+    return (*(former for former in known.former if former not in (url, known.url)), known.url)
+
+
+def last_told(seen: Iterable[Seen]) -> dict[str, Seen]:
+    """What was told of each key last, in the order of these. For stores."""
+    told: dict[str, Seen] = {}
+    for one in seen:
+        told.pop(one.key, None)
+        told[one.key] = one
+    return told
+
+
+def overdue_at(row: Freshness) -> datetime.datetime | None:
+    """The moment after which an origin is overdue, if there is one. For stores."""
+    if row.due is None:
+        return None
+    return row.due + datetime.timedelta(seconds=max(row.every or 0.0, LEAST_DELAY))
+
+
+def check_ending(status: ListingStatus, patience: int) -> None:
+    """Raise ``ValueError`` for what cannot end a listing. For stores."""
+    if status is ListingStatus.RUNNING:
+        raise ValueError("a listing does not end by running: it is complete, partial or failed")
+    if patience < 1:
+        raise ValueError(f"a patience of {patience} listings is none: at least 1")
+
+
+def plain_options(options: Mapping[str, object]) -> dict[str, object]:
+    """Options as they come back from JSON. Raises ``ValueError`` for what is none. For stores."""
+    try:
+        plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(options))
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise ValueError(f"the options of a forge are no JSON: {error}") from error
+    return plain
+
+
+def _check_interval(seconds: float | None) -> None:
+    if seconds is not None and not (math.isfinite(seconds) and 0 <= seconds <= LONGEST):
+        raise ValueError(f"{seconds} seconds are no interval: 0 to {LONGEST:.0f}")

@@ -1,8 +1,4 @@
-"""What people ask for in one SQLite file, which only its owner may read: access tokens, without their secrets.
-
-Moments are microseconds since 1970 UTC. Each row has a checksum, as those of the catalog: a bit that changed on disk
-gives nobody a permission.
-"""
+"""Access tokens, without their secrets. Each row has a checksum: a bit that changed on disk gives nobody a permission."""
 
 from __future__ import annotations
 
@@ -10,55 +6,25 @@ import datetime
 import hmac
 import json
 import sqlite3
-from pathlib import Path
 
 from swhkit.errors import Corrupt
 from swhkit.requests import LOOKED_UP, Token, hour_of
 from swhkit_sqlite.catalog.sums import checksum
 from swhkit_sqlite.catalog.tables import to_date, to_microseconds
-from swhkit_sqlite.connection import Database, Schema
+from swhkit_sqlite.connection import Database
 
-_TABLES = (
-    """CREATE TABLE token (
-        id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE,
-        digest BLOB NOT NULL UNIQUE,
-        user TEXT NOT NULL,
-        email TEXT NOT NULL,
-        permissions TEXT NOT NULL,
-        created INTEGER NOT NULL,
-        last_used INTEGER,
-        revoked INTEGER,
-        checksum INTEGER NOT NULL
-    )""",
-    f"CREATE INDEX token_digest ON token (substr(digest, 1, {LOOKED_UP}))",
-    """CREATE VIEW v_tokens AS
-        SELECT name, user, email, permissions, datetime(created / 1000000, 'unixepoch') AS created,
-            datetime(last_used / 1000000, 'unixepoch') AS last_used,
-            datetime(revoked / 1000000, 'unixepoch') AS revoked FROM token""",
-)
 _COLUMNS = "id, name, digest, user, email, permissions, created, last_used, revoked"
 _SELECT = f"SELECT {_COLUMNS}, checksum FROM token"
-_CACHE = 1 << 20
 
 #: A row of the table without its checksum.
 Row = tuple[int, str, bytes, str, str, str, int, int | None, int | None]
 
 
-def _first(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES:
-        connection.execute(statement)
+class Tokens:
+    """The part of ``Requests`` that is about access tokens; see ``swhkit.requests`` for what each method promises."""
 
-
-#: 0x73776B72 is "swkr".
-SCHEMA = Schema("request store", 0x73776B72, (_first,), mode=0o600)
-
-
-class SqliteRequests:
-    """A ``Requests`` store in the file ``path``; see ``swhkit.requests`` for what each method promises."""
-
-    def __init__(self, path: Path, create: bool) -> None:
-        self._db = Database(path, SCHEMA, create, _CACHE)
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     def add_token(self, token: Token, digest: bytes) -> bool:
         """As the contract."""
@@ -111,10 +77,6 @@ class SqliteRequests:
             if row is not None and row[8] is None:
                 _update(connection, (*row[:8], moment))
         return row is not None
-
-    def close(self) -> None:
-        """As the contract."""
-        self._db.close()
 
     def _row(self, connection: sqlite3.Connection, name: str) -> Row | None:
         found = connection.execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
