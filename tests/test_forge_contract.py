@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 #: Forges of ``faulty_forges`` and the tests of the contract that have to find their faults.
 FAULTS = {
@@ -40,6 +42,7 @@ def failed(*tests: str) -> set[tuple[str, str]]:
     return set(re.findall(r"^(?:FAILED|ERROR) \S+::Test(\w+)::(\w+)", done.stdout, re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_each_fault_is_found_and_a_sound_forge_has_none() -> None:
     faulty = [f"Test{forge}::{test}" for forge, test in sorted(FAULTS)]
     assert failed(*faulty, "TestSound") == FAULTS

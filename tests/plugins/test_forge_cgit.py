@@ -15,6 +15,7 @@ from swhkit.testing.forges import ForgeContract, Listing, Sample
 from swhkit.testing.web import Answered, Asked, FakeWeb, as_html, fake_web
 from swhkit_cgit import swhkit_forges
 from swhkit_cgit.forge import CgitForge, GitwebForge
+from swhkit_cgit.pages import cgit_index, gitweb_summary
 from swhkit_cgit.settings import WebConfig
 
 CGIT, GITWEB = swhkit_forges()
@@ -91,6 +92,22 @@ class TestGitweb(ForgeContract):
 def web() -> Iterator[FakeWeb]:
     with fake_web(lambda asked: Answered(status=404)) as web:
         yield web
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<a ", "<", "<!", "<!--", "<!-->", "<![CDATA[", "<?", "</a", "<a b='", '<a b="', "<a b=c ",
+     "<td class='toplevel-repo'>", "<a href='x'", "<span class=age-x title='", "&#x10FFFF;", "<a a ", "a ", "= ", "'"],
+)  # fmt: skip
+def test_hostile_pages_are_read_in_time_that_grows_with_their_size(unit: str) -> None:
+    """A megabyte of anything; html.parser would take days for some."""
+    for page in (
+        unit * (1_000_000 // len(unit)),
+        f"<a {unit * 300_000}>",
+        f"<a {unit * (8_000 // len(unit))}>" * 100,
+    ):
+        cgit_index(page)
+        gitweb_summary(page)
 
 
 def day(month: int) -> datetime.datetime:
