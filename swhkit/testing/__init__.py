@@ -1,9 +1,9 @@
-"""Contracts for authors of stores and loaders, as test classes, and the samples they are tested with.
+"""Contracts for authors of stores, loaders, forges and webhooks, as test classes, and the samples they are tested with.
 
 A plugin's test file subclasses the contract that fits and supplies its fixtures; pytest then runs every obligation of
-``swhkit.storage``, ``swhkit.requests``, ``swhkit.jobs`` or ``swhkit.plugin.Loader`` against it.
-``docs/writing-a-backend.md`` and ``docs/writing-a-loader.md`` show complete examples. Needs pytest; only tests import
-this package.
+``swhkit.storage``, ``swhkit.requests``, ``swhkit.jobs``, ``swhkit.plugin.Loader`` or ``Forge`` against it.
+``docs/writing-a-backend.md``, ``docs/writing-a-loader.md`` and ``docs/writing-a-forge.md`` show complete examples. Needs
+pytest; only tests import this package.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from swhkit.testing import samples
 from swhkit.testing.catalog_files import DurableCatalogContract
 from swhkit.testing.catalogs import CatalogContract
+from swhkit.testing.forges import ForgeContract
 from swhkit.testing.jobs import DurableJobsContract, JobsContract
 from swhkit.testing.loaders import LoaderContract
 from swhkit.testing.object_files import DurableObjectStoreContract
@@ -26,6 +27,7 @@ __all__ = [
     "DurableObjectStoreContract",
     "DurableRequestsContract",
     "Filled",
+    "ForgeContract",
     "JobsContract",
     "LoaderContract",
     "ObjectStoreContract",
