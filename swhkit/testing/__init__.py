@@ -10,11 +10,15 @@ from __future__ import annotations
 from swhkit.testing import samples
 from swhkit.testing.catalog_files import DurableCatalogContract
 from swhkit.testing.catalogs import CatalogContract
+from swhkit.testing.forge_requests import ForgeRequestsContract
 from swhkit.testing.loaders import LoaderContract
 from swhkit.testing.object_files import DurableObjectStoreContract
 from swhkit.testing.object_stores import ObjectStoreContract
 from swhkit.testing.readers import Filled, ReaderContract
-from swhkit.testing.requests import DurableRequestsContract, RequestsContract
+from swhkit.testing.request_files import DurableRequestsContract
+from swhkit.testing.requests import RequestsContract
+from swhkit.testing.saves import SavesContract
+from swhkit.testing.schedule import ScheduleContract
 
 __all__ = [
     "CatalogContract",
@@ -22,9 +26,12 @@ __all__ = [
     "DurableObjectStoreContract",
     "DurableRequestsContract",
     "Filled",
+    "ForgeRequestsContract",
     "LoaderContract",
     "ObjectStoreContract",
     "ReaderContract",
     "RequestsContract",
+    "SavesContract",
+    "ScheduleContract",
     "samples",
 ]
