@@ -135,7 +135,7 @@ class Listings(Role):
         tail = "key > ? ORDER BY key LIMIT ? OFFSET ?"
         if enabled is None:
             return self._values(LISTED, f"WHERE forge = ? AND {tail}", clipped(forge), after, *window(limit))
-        tail = f"WHERE forge = ? AND enabled = ? AND {tail}"
+        tail = f"INDEXED BY listed_origin_enabled WHERE forge = ? AND enabled = ? AND {tail}"
         return self._values(LISTED, tail, clipped(forge), int(enabled), after, *window(limit))
 
     def count_listed(self, forge: int) -> dict[str, int]:
