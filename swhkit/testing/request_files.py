@@ -17,13 +17,14 @@ from swhkit.requests import Requests, digest_of, new_secret
 from swhkit.requests.forges import ActorRole, ForgeStatus
 from swhkit.requests.saves import Answered, BulkOrigin, BulkRequest, Prefix, SaveStatus
 from swhkit.requests.schedule import INTERRUPTED, ListingStatus, Page, State
+from swhkit.testing.bulk import bulk, many
+from swhkit.testing.disappearances import new_forge, seen
 from swhkit.testing.forge_requests import added, moved, proposal
-from swhkit.testing.listings import new_forge, seen
 from swhkit.testing.odd import NOON
 from swhkit.testing.on_disk import OnDiskContract, opened
 from swhkit.testing.processes import killed, two_at_once
 from swhkit.testing.requests import FULL_HOUR, RequestsContract, token
-from swhkit.testing.saves import bulk, many, save
+from swhkit.testing.saves import save
 from swhkit.testing.schedule import origin
 
 #: ``opener(create)`` opens the same place again and again, in this or another process (so it must be picklable).

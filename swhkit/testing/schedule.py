@@ -18,7 +18,8 @@ from swhkit.requests.schedule import (
     State,
     ToldBy,
 )
-from swhkit.testing.listings import HOUR, ListingsContract, new_forge, seen
+from swhkit.testing.disappearances import HOUR, new_forge, seen
+from swhkit.testing.listings import ListingsContract
 from swhkit.testing.odd import ALPHABETICAL, FAR, NAIVE, NOON, ODD_TEXTS, SURROGATE, TOKYO, WEST
 
 _SECOND = datetime.timedelta(seconds=1)

@@ -16,8 +16,8 @@ from swhkit.requests import Requests, digest_of
 from swhkit.requests.forges import ForgeStatus
 from swhkit.requests.saves import SaveStatus
 from swhkit.requests.schedule import ListingStatus, Page, State
+from swhkit.testing.disappearances import seen
 from swhkit.testing.forge_requests import moved
-from swhkit.testing.listings import seen
 from swhkit.testing.odd import NOON
 from swhkit.testing.request_files import fill, told
 from swhkit.testing.requests import token
