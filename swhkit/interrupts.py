@@ -7,9 +7,12 @@ never interrupted, and the blocks mean nothing there.
 
 from __future__ import annotations
 
+import signal
 import threading
 import traceback
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 
 
 class Cancelled(BaseException):
@@ -82,3 +85,34 @@ def let_go(error: BaseException) -> None:
     while known is not None:
         traceback.clear_frames(known.__traceback__)
         known = known.__context__
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[threading.Event]:
+    """SIGTERM raises ``Cancelled`` in the block, so that a visit ends as ``failed`` and is not left to recovery; the event
+    tells that it came. Ctrl-C raises ``KeyboardInterrupt``, unless whoever started us had it ignored.
+
+    Python drops an exception that is raised while C code calls back, and SQLite gives ``KeyboardInterrupt`` for ours.
+    """
+    asked = threading.Event()
+
+    def cancel(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
+        ask(Cancelled)
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        ask(KeyboardInterrupt)
+
+    handlers = {signal.SIGTERM: cancel}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        handlers[signal.SIGINT] = interrupt
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield asked
+    except KeyboardInterrupt:
+        if asked.is_set():
+            raise Cancelled from None
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

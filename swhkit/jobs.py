@@ -13,6 +13,7 @@ is its suite.
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
@@ -34,7 +35,8 @@ class JobState(StrEnum):
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job to be enqueued. ``arguments``: plain JSON values. ``key``: at most one job of a key is open. ``group``: what is
-    to be spared, such as a host; empty is no group. ``not_before``: None is at once. Higher ``priority`` comes first."""
+    to be spared, such as a host; empty is no group. ``not_before``: None is at once, and is kept as the moment of
+    enqueueing. Higher ``priority`` comes first."""
 
     task: str
     arguments: Mapping[str, Any] = {}
@@ -47,8 +49,9 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
 
 class Job(NewJob, frozen=True, kw_only=True):
     """A job as it is kept. ``leased``: how often it was leased (a lease that was given back does not count). ``again``:
-    while leased, it was enqueued once more, to be done from this moment on when the lease has ended. ``result``: what
-    ``finish`` or ``fail`` was given; ``error``: the latest reason of a failure, in one line."""
+    while leased, it was enqueued once more, to be done from this moment on when the lease has ended. ``worker``: who has
+    it; of a queued job, who lost it. ``result``: what ``finish`` or ``fail`` was given; ``error``: the latest reason of a
+    failure, in one line; both stay when the job is queued again."""
 
     id: int
     state: JobState
@@ -86,6 +89,19 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     counts: bool = True
 
 
+def as_json(value: object) -> str:
+    """Arguments and results as they are kept. Raises ``ValueError`` for what is no plain JSON."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"arguments and results of jobs are plain JSON values: {error}") from error
+
+
+def died(times: int) -> str:
+    """The error of a job whose leases ran out, the last one that it had included."""
+    return f"its workers died {times} time{'' if times == 1 else 's'}"
+
+
 class Jobs(Protocol):
     """A queue of jobs, and the pauses of groups."""
 
@@ -94,8 +110,10 @@ class Jobs(Protocol):
 
         An open job that is ``queued`` may come sooner by it (the earlier ``not_before``, the higher ``priority``), one
         that is ``leased`` is done once more afterwards (``again``, the earlier moment), however often it is enqueued
-        meanwhile. The arguments of an open queued job are replaced by the new ones; those of a leased one when it is
-        done again.
+        meanwhile. The arguments of an open queued job are replaced by the new ones; those of a leased one, and its
+        priority, when it is done again. If its lease runs out before, the next lease is that doing. Task, group and
+        attempts stay those of the open job. ``ValueError``, and nothing is kept, if one of the arguments is no plain
+        JSON.
         """
 
     def lease(
@@ -113,23 +131,26 @@ class Jobs(Protocol):
 
         Of one group no more than ``per_group`` are leased at a time, none while it is paused, and no two begin within
         ``spacing`` seconds. Leases that ran out come first back into the queue; a job that was leased ``attempts`` times
-        by then has failed (``its workers died N times``).
+        by then has failed (``its workers died N times``: so many of its leases had run out).
         """
 
     def extend(self, leases: Sequence[Lease], seconds: float, now: datetime.datetime) -> list[Lease]:
-        """Have them end ``seconds`` after ``now``; returns those that are still valid. A lease is valid until another
-        worker has the job, even if its time has run out."""
+        """Have them end ``seconds`` after ``now``; returns those that are still valid, as they were given. A lease is
+        valid until another worker has the job, or the job has failed, even if its time has run out."""
 
     def end(self, endings: Sequence[Ending], now: datetime.datetime) -> list[bool]:
         """End leases, in one transaction; for each whether it counted. False, and nothing is changed, for one that is no
         longer valid (so the second of two equal calls changes nothing).
 
         A job that is to be tried again but was leased ``attempts`` times has failed. One with ``again`` is queued once
-        more, as if new (``leased`` is 0), whatever the ending; its result and error are kept.
+        more, as if new (``leased`` is 0), whatever the ending; its result and error are kept. It is due when ``again``
+        says, or when it was to be tried again, if that is earlier. Without ``not_before``, another try is at once, and
+        what is given back has its old place in the queue. ``ValueError`` for a state that is no ending.
         """
 
     def pause(self, group: str, until: datetime.datetime) -> None:
-        """Lease nothing of a group before a moment; of two moments the later holds. Kept across restarts."""
+        """Lease nothing of a group before a moment; of two moments the later holds. Kept across restarts. The empty
+        group is none: nothing happens."""
 
     def pauses(self, now: datetime.datetime) -> dict[str, datetime.datetime]:
         """The groups that are paused, and until when."""

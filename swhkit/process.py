@@ -81,14 +81,21 @@ class Child:
     ``stdin`` and ``stdout`` are buffered binary files (``stdin`` is a closed one when it was not asked for).
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes], argv: list[str], seconds: float | None) -> None:
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        argv: list[str],
+        seconds: float | None,
+        max_stderr: int | None = None,
+    ) -> None:
         self.pid, self.argv, self._popen, self._seconds = popen.pid, argv, popen, seconds
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
         self._lock, self._reaped, self._timed_out = threading.Lock(), False, False
         self._feeder: threading.Thread | None = None
         self._feed_error: BaseException | None = None
         self._tail, self._cut = b"", False
-        out, err = cast(BinaryIO, popen.stdout), cast(BinaryIO, popen.stderr)
+        self._said, self._max_stderr = 0, max_stderr
+        out = cast(BinaryIO, popen.stdout)
         self.stdout: BinaryIO = io.BufferedReader(Pipe(out, self._wake), PIPE_BUFFER)
         self.stdin: BinaryIO = io.BytesIO()
         if popen.stdin is None:
@@ -96,7 +103,7 @@ class Child:
         else:
             raw = Pipe(cast(BinaryIO, popen.stdin), self._wake, writes=True)
             self.stdin = io.BufferedWriter(raw, 1 << 16)
-        self._stderr = Pipe(err, self._wake)
+        self._stderr = None if popen.stderr is None else Pipe(cast(BinaryIO, popen.stderr), self._wake)
         self._listener = threading.Thread(target=self._listen, name=f"stderr of {self.pid}", daemon=True)
         self._listener.start()
         self._alarm = None if seconds is None else threading.Timer(seconds, self._time_is_up)
@@ -150,6 +157,23 @@ class Child:
             time.sleep(0.005)
         return True
 
+    def whole(self, limit: int) -> bytes:
+        """All of stdout. Raises ``LimitExceeded`` when it has more than ``limit`` bytes; the child is killed then."""
+        pieces, total = [], 0
+        while piece := self.stdout.read(min(PIPE_BUFFER, limit + 1 - total)):
+            pieces.append(piece)
+            total += len(piece)
+            if total > limit:
+                self.kill()
+                raise self._too_loud(limit)
+        return b"".join(pieces)
+
+    def terminate(self) -> None:
+        """Ask the child itself, not its group, to end (SIGTERM). May be repeated."""
+        with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
+            if not self._reaped:
+                os.kill(self.pid, signal.SIGTERM)
+
     def kill(self) -> None:
         """Kill the whole process group and let go whoever reads or writes its pipes. May be repeated."""
         with self._lock:
@@ -174,7 +198,8 @@ class Child:
                 thread.join(_STDERR_PATIENCE)
         for file in (self.stdin, self.stdout, self._stderr):
             with contextlib.suppress(OSError, ValueError):
-                file.close()
+                if file is not None:
+                    file.close()
         with contextlib.suppress(OSError):
             # A feeder that is still inside its own iterable finds closed files; the event must not become another file.
             if self._feeder is None or not self._feeder.is_alive():
@@ -184,13 +209,23 @@ class Child:
         """Raise what ended the child from our side."""
         if self._feed_error is not None:
             raise self._feed_error
+        if self._max_stderr is not None and self._said > self._max_stderr:
+            raise self._too_loud(self._max_stderr)
         if self._timed_out:
             text = f"{self.stderr().rstrip()}\nkilled: its time of {self._seconds:.1f} s was up"
             raise ChildTimeout(self.argv, -signal.SIGKILL, text.lstrip())
 
+    def _too_loud(self, limit: int) -> LimitExceeded:
+        return LimitExceeded(
+            f"{' '.join(self.argv[:3])} said more than the {limit} bytes it may: it was stopped"
+        )
+
     def _listen(self) -> None:
         piece = bytearray(1 << 16)
-        while count := self._stderr.readinto(memoryview(piece)):
+        while count := 0 if self._stderr is None else self._stderr.readinto(memoryview(piece)):
+            self._said += count
+            if self._max_stderr is not None and self._said > self._max_stderr:
+                self.kill()
             tail = self._tail + piece[:count]
             self._cut = self._cut or len(tail) > STDERR_TAIL
             self._tail = tail[-STDERR_TAIL:]
@@ -267,7 +302,7 @@ class Runner:
         with self.start(argv, cwd=cwd, env=env, timeout=timeout, stdin=input is not None) as child:
             if input is not None:
                 child.feed([input] if isinstance(input, bytes) else input)
-            stdout = _whole(child, max_output)
+            stdout = child.whole(max_output)
             code = child.wait(check=check)
             return Completed(child.argv, code, stdout, child.stderr())
 
@@ -280,17 +315,20 @@ class Runner:
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
         stdin: bool = True,
+        max_stderr: int | None = None,
+        loud: bool = False,
     ) -> Iterator[Child]:
         """A running child for the time of the ``with`` block; leaving it kills and reaps what still runs.
 
         Relative ``Path`` arguments are made absolute first, since the child works in ``home`` unless ``cwd`` is
-        given. Raises ``MissingProgram``; and ``ChildTimeout`` at the latest when the block ends.
+        given. Who says more than ``max_stderr`` bytes on stderr is killed; a ``loud`` one has our own stderr instead.
+        Raises ``MissingProgram``; and ``ChildTimeout`` or ``LimitExceeded`` at the latest when the block ends.
         """
         arguments = [str(a.absolute()) if isinstance(a, Path) else a for a in argv]
         child: Child | None = None
         try:
             with uninterrupted():  # else a program could be running by now, and nobody have it
-                child = self._begin(arguments, cwd, env, timeout, stdin)
+                child = self._begin(arguments, cwd, env, timeout, stdin, max_stderr, loud)
             yield child
             child._raise_ours()
         except ChildTimeout:
@@ -311,6 +349,8 @@ class Runner:
         env: Mapping[str, str] | None,
         timeout: float | None,
         stdin: bool,
+        max_stderr: int | None,
+        loud: bool,
     ) -> Child:
         environment = {**self._base_environment(), **self.environment, **(env or {})}
         program = find_program(argv[0], environment["PATH"])
@@ -326,7 +366,7 @@ class Runner:
             [*launcher, *argv[1:]],
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=None if loud else subprocess.PIPE,
             bufsize=0,
             cwd=self.home if cwd is None else cwd,
             env=environment,
@@ -335,7 +375,7 @@ class Runner:
             start_new_session=True,
         )
         try:
-            return Child(popen, shown, seconds)
+            return Child(popen, shown, seconds, max_stderr)
         except BaseException:  # no descriptors or threads left: the child must not run on without us
             popen.kill()
             popen.wait()
@@ -374,17 +414,3 @@ def _raise_cause(child: Child, error: Exception) -> None:
             child.wait()
     except ChildFailed as cause:
         raise cause from error
-
-
-def _whole(child: Child, limit: int) -> bytes:
-    """All of stdout. Raises ``LimitExceeded`` when it has more than ``limit`` bytes."""
-    pieces, total = [], 0
-    while piece := child.stdout.read(min(PIPE_BUFFER, limit + 1 - total)):
-        pieces.append(piece)
-        total += len(piece)
-        if total > limit:
-            child.kill()
-            raise LimitExceeded(
-                f"{' '.join(child.argv[:3])} said more than the {limit} bytes it may: it was stopped"
-            )
-    return b"".join(pieces)

@@ -26,6 +26,7 @@ from swhkit.errors import (
     LimitExceeded,
     NotFound,
     SwhkitError,
+    Unavailable,
     VisitError,
 )
 from swhkit.intake import Intake
@@ -50,9 +51,10 @@ _NO_MEMORY = "there was not enough memory"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a visit; the fields (and their order) are those of ``swhkit load --json``.
+    """What became of a visit; the fields (and their order) are those of ``swhkit load --json``, but for the last.
 
     ``snapshot`` is a SWHID, ``new`` what the archive lacked before (kind in full words → count), ``seconds`` wall time.
+    ``retry_after``: seconds after which the origin's server wants to be asked again, if it has refused and said so.
     """
 
     origin: str
@@ -65,6 +67,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     new: dict[str, int] = {}
     seconds: float = 0.0
     error: str | None = None
+    retry_after: float | None = None
 
 
 def no_progress(phase: str, done: int = 0, total: int | None = None) -> None:
@@ -172,7 +175,8 @@ class _Run:
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, str(error))
         except SwhkitError as error:
             self.relied = isinstance(error, HeldDamaged) and not self.anew
-            return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, self._placed(str(error)))
+            report = self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, self._placed(str(error)))
+            return msgspec.structs.replace(report, retry_after=_asked_to_wait(error))
         except OSError as error:
             reason = f"{self._told(error)} ({self.origin})"
             return self._fail(stage, visit, VisitStatus.FAILED, LoadStatus.FAILED, reason)
@@ -387,6 +391,15 @@ class _Run:
             seconds=round(time.monotonic() - self.started, 3),
             error=error,
         )
+
+
+def _asked_to_wait(error: BaseException | None) -> float | None:
+    """When the server behind a failure wants to be asked again (seconds), if it said so."""
+    while error is not None:
+        if isinstance(error, Unavailable) and error.retry_after is not None:
+            return error.retry_after
+        error = error.__cause__
+    return None
 
 
 def _late(one: Stage | VisitContext) -> bool:

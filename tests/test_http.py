@@ -220,9 +220,11 @@ def test_a_server_says_when_to_come_back(file: Path) -> None:
         assert 1 <= time.monotonic() - began < 3
     for value in ("3600", "Fri, 31 Dec 2999 23:59:59 GMT"):
         with answering(ok(b"", f"Retry-After: {value}", status="429 Busy")) as (port, requests):
-            with pytest.raises(Unavailable, match="429"):
+            with pytest.raises(Unavailable, match="429") as caught:
                 get(f"http://127.0.0.1:{port}/x", file)
             assert len(requests) == 1, "to come sooner than it may is no use"
+            assert caught.value.retry_after is not None
+            assert caught.value.retry_after >= 3600
     for value in ("soon", "Sun, 22 Nov 2020 00:00:00 GMT", "-1"):
         with answering(ok(b"", f"Retry-After: {value}", status="429 Busy"), ok(b"abc")) as (port, _):
             get(f"http://127.0.0.1:{port}/x", file)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from swhkit.jobs import Jobs
-from swhkit.plugin import NoConfig, Provider, hookimpl
+from swhkit.plugin import Provider, hookimpl
 from swhkit.requests import Requests
 from swhkit.storage import Catalog, ObjectStore
 
@@ -16,25 +16,25 @@ from swhkit.storage import Catalog, ObjectStore
 @hookimpl
 def swhkit_object_stores() -> list[Provider]:
     """The object store ``memory``."""
-    return [Provider("memory", "objects in memory, for tests", "swhkit_memory:open_objects", NoConfig)]
+    return [Provider("memory", "objects in memory, for tests", "swhkit_memory:open_objects", shared=False)]
 
 
 @hookimpl
 def swhkit_catalogs() -> list[Provider]:
     """The catalog ``memory``."""
-    return [Provider("memory", "a catalog in memory, for tests", "swhkit_memory:open_catalog", NoConfig)]
+    return [Provider("memory", "a catalog in memory, for tests", "swhkit_memory:open_catalog", shared=False)]
 
 
 @hookimpl
 def swhkit_requests() -> list[Provider]:
     """The request store ``memory``."""
-    return [Provider("memory", "requests in memory, for tests", "swhkit_memory:open_requests", NoConfig)]
+    return [Provider("memory", "requests in memory, for tests", "swhkit_memory:open_requests", shared=False)]
 
 
 @hookimpl
 def swhkit_jobs() -> list[Provider]:
     """The job store ``memory``."""
-    return [Provider("memory", "jobs in memory, for tests", "swhkit_memory:open_jobs", NoConfig)]
+    return [Provider("memory", "jobs in memory, for tests", "swhkit_memory:open_jobs", shared=False)]
 
 
 def open_objects(config: msgspec.Struct, create: bool) -> ObjectStore:  # noqa: ARG001 - the signature is the hook's

@@ -34,7 +34,7 @@ from swhkit.plugin import (
 )
 from swhkit_git.classify import Failure, failure_of, visit_error
 from swhkit_git.local import hidden_symrefs
-from swhkit_git.probe import redirected
+from swhkit_git.probe import busy_for, redirected
 from swhkit_git.refs import Listing
 from swhkit_git.ssh import ssh_environment
 from swhkit_git.watch import memory_of, run_watched
@@ -49,6 +49,8 @@ _HEARD = re.compile(rb"\S+ \S+ +packet: +(?!upload-pack)[^ <>]+< (.*)")
 _UNBORN = re.compile(rb"unborn HEAD symref-target:(\S+)")
 #: What git says of an answer that is not even a list of the dumb protocol.
 _NO_LIST = re.compile(r"^fatal: \S+/info/refs not valid: ", re.MULTILINE)
+#: What git says of a server that is busy.
+_BUSY = re.compile(r"The requested URL returned error: (?:429|503)\b")
 #: A byte beyond ASCII as the trace writes it; where ``char`` has a sign, as the 32 bits of a negative number.
 _OCTAL = re.compile(rb"\\(?:37777777)?([0-7]{3})")
 
@@ -120,6 +122,9 @@ def reach(
         try:
             listing = _ask(address, git, trace)
         except (NotFound, Unavailable) as error:
+            if isinstance(error, Unavailable) and address.is_http and _BUSY.search(str(error)):
+                wait = busy_for(network, target, git.runner.deadline)
+                raise Unavailable(str(error), wait) from error
             named = urlsplit(target.url).path.endswith(".bundle")
             if not address.is_http or not (named or isinstance(error, NotGit)):
                 raise

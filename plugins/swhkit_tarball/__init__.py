@@ -88,9 +88,11 @@ class ContentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One archive of a package: ``version``, the ``url`` it is at, its ``length`` in bytes where that is known, ``time``
-    (ISO 8601, UTC where it names no offset) when it was released, and perhaps its ``filename`` and ``checksums``."""
+    (ISO 8601, UTC where it names no offset) when it was released, and perhaps its ``filename`` and ``checksums``.
 
-    time: str
+    Without ``time``, what the server says of both counts (``Last-Modified``, ``Content-Length``)."""
+
+    time: str | None = None
     url: str
     version: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
     length: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -98,21 +100,22 @@ class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     checksums: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        parse_time(self.time)
+        if self.time is not None:
+            parse_time(self.time)
         parse_checksums(self.checksums)
 
 
 class TarConfig(Bounds, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Loading of the archives of a package, a release for each version.
 
-    ``artifacts``: the archives, each with ``time``, ``url``, ``version``, and perhaps ``length``, ``filename`` and
+    ``artifacts``: the archives, each with ``url``, ``version``, and perhaps ``time``, ``length``, ``filename`` and
     ``checksums`` (as for ``tarball-directory``).
     """
 
     artifacts: Annotated[
         list[Artifact],
         msgspec.Meta(
-            description="The archives, each with time, url, version, and perhaps length, filename, checksums."
+            description="The archives, each with url, version, and perhaps time, length, filename, checksums."
         ),
     ] = []
 

@@ -31,6 +31,7 @@ from swhkit.plugin import (
 from swhkit_tarball import Artifact, TarConfig
 from swhkit_tarball.checksums import parse_checksums
 from swhkit_tarball.facts import about_original, checksum_extids, known_release, known_target, release_extid
+from swhkit_tarball.served import with_facts
 from swhkit_tarball.source import opened, public
 from swhkit_tarball.unpacked import limits_of, unpacked
 from swhkit_tarball.versions import parse_time, version_key
@@ -76,6 +77,8 @@ class PackageLoader:
 
     def _release(self, context: VisitContext, artifact: Artifact) -> Generator[Item, None, bytes]:
         """Yield what is new of an archive; returns the digest of its release."""
+        if artifact.time is None:
+            artifact = with_facts(context, artifact)
         manifest = _manifest(artifact)
         wanted = parse_checksums(artifact.checksums)
         known = known_release(context, manifest)
@@ -116,7 +119,7 @@ def _synthetic(artifact: Artifact, directory: bytes) -> Release:
         target=directory,
         target_type=Kind.DIRECTORY,
         author=Person(b""),
-        date=parse_time(artifact.time),
+        date=None if artifact.time is None else parse_time(artifact.time),
         synthetic=True,
     )
 

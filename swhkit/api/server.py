@@ -146,8 +146,15 @@ class Runner(web.AppRunner):
         return server
 
 
-async def serve(app: web.Application, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve ``app`` until SIGTERM or SIGINT; ``ready`` gets the URL once connections are taken.
+async def serve(
+    app: web.Application,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    ending: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve ``app`` until SIGTERM or SIGINT; ``ready`` gets the URL once connections are taken, ``ending`` is called
+    when it is told to stop. Both are quick.
 
     Requests under way have ``GRACE`` seconds to end. Raises ``OSError`` if the address cannot be had.
     """
@@ -162,6 +169,7 @@ async def serve(app: web.Application, host: str, port: int, ready: Callable[[str
         await site.start()
         ready(_url(host, runner.addresses[0][1]))
         await stop.wait()
+        ending()
         # From now on /health says so, to those who still have a connection.
         app[SERVICE].metrics.draining = True
         await site.stop()

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-import os
+import logging
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from types import FrameType
 
 import click
 import msgspec
 
-from swhkit import assemble, visit
+from swhkit import assemble, freshness, visit
 from swhkit.archive import Archive
-from swhkit.cli.common import configuration, emit_json, json_option, open_archive
+from swhkit.cli.common import as_url, configuration, emit_json, json_option, open_archive, request_store
 from swhkit.cli.main import printable
 from swhkit.cli.progress import shown
 from swhkit.config import Configuration
-from swhkit.errors import InvalidInput
-from swhkit.interrupts import Cancelled, ask
+from swhkit.errors import InvalidInput, SwhkitError
+from swhkit.interrupts import Cancelled, ended_by_signals
 from swhkit.model import VisitStatus
 from swhkit.net import Network, without_secret
 from swhkit.registry import Registry
+from swhkit.requests import Requests
 from swhkit.visit import Report
 
+_LOG = logging.getLogger(__name__)
 _TERMINATED = 128 + signal.SIGTERM
 #: The visit type of packages, and the setting that their archives are listed in.
 _PACKAGES, _ARTIFACTS = "tar", "artifacts"
@@ -83,9 +82,10 @@ def command(
     for request in requests:
         assemble.make_loader(found, request.visit_type, settings)
     archive = open_archive(ctx, write=True)
+    store = _requests(ctx)
     reports = []
     try:
-        with _ended_by_signals() as asked:
+        with ended_by_signals() as asked:
             for request in requests:
                 if request.guessed:
                     click.echo(
@@ -94,6 +94,7 @@ def command(
                     )
                 reports.append(_visit(found, archive, request, network, settings))
                 _tell_plugins(found, archive, reports[-1])
+                _note_freshness(found, archive, store, reports[-1])
                 if not as_json:
                     click.echo(_line(reports[-1]))
                 if asked.is_set():
@@ -102,12 +103,12 @@ def command(
         return _TERMINATED
     finally:
         if as_json:
-            emit_json([msgspec.to_builtins(report) for report in reports])
+            emit_json([_fields(report) for report in reports])
     return _exit_code(reports)
 
 
 def _request(text: str, visit_type: str | None, network: Network, registry: Registry) -> Request:
-    target = network.check(_as_url(text), resolve=False)
+    target = network.check(as_url(text), resolve=False)
     chosen = visit_type or registry.visit_type(target.url)
     if chosen is None:
         known = ", ".join(sorted(registry.loaders()))
@@ -115,17 +116,6 @@ def _request(text: str, visit_type: str | None, network: Network, registry: Regi
             f"{without_secret(text)}: its form does not tell the visit type; name it with --type ({known})"
         )
     return Request(target.url, chosen, visit_type is None)
-
-
-def _as_url(text: str) -> str:
-    """A path that is there becomes absolute, without dots; everything else stays for the address policy to judge."""
-    if "://" in text or not text or "\0" in text:
-        return text
-    if Path(text).exists():
-        return os.path.abspath(text)  # noqa: PTH100 (links stay: the name a person gave is the origin)
-    if text.startswith(("/", "./", "../")):
-        raise InvalidInput(f"{text}: there is no such path")
-    return text
 
 
 def _options(options: tuple[str, ...]) -> dict[str, str]:
@@ -189,6 +179,31 @@ def _tell_plugins(found: Configuration, archive: Archive, report: Report) -> Non
         found.registry.visit_finished(ended, report)
 
 
+def _requests(ctx: click.Context) -> Requests | None:
+    """The request store, if there is one that can be used: no visit needs it."""
+    try:
+        store = request_store(ctx)
+    except (SwhkitError, OSError) as error:
+        _LOG.warning("how fresh the origins are is not written down: %s", error)
+        return None
+    if store is not None:
+        ctx.call_on_close(store.close)
+    return store
+
+
+def _note_freshness(
+    found: Configuration, archive: Archive, requests: Requests | None, report: Report
+) -> None:
+    """A visit counts for the schedule, too, whoever had it made. It is good without that."""
+    if requests is None:
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        freshness.note(archive, requests, found, report.origin, report.visit_type, now)
+    except (SwhkitError, OSError) as error:
+        _LOG.warning("how fresh %s is was not written down: %s", without_secret(report.origin), error)
+
+
 def _line(report: Report) -> str:
     """One visit for a person: what became of it, where it is, what is new."""
     new = ", ".join(f"{count:,} {kind}" for kind, count in report.new.items() if count)
@@ -200,39 +215,15 @@ def _line(report: Report) -> str:
     return printable(f"{': '.join(parts)} ({report.seconds:.1f} s)")
 
 
+def _fields(report: Report) -> dict[str, object]:
+    """What ``--json`` prints of a visit."""
+    fields: dict[str, object] = msgspec.to_builtins(report)
+    del fields["retry_after"]  # of use only to who visits again by itself
+    return fields
+
+
 def _exit_code(reports: list[Report]) -> int:
     statuses = {report.status for report in reports}
     if statuses - {VisitStatus.FULL, VisitStatus.PARTIAL}:
         return 1
     return 3 if VisitStatus.PARTIAL in statuses else 0
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[Event]:
-    """SIGTERM ends the running visit as ``failed`` instead of leaving it to recovery; the event tells that it came.
-    Ctrl-C does the same, unless whoever started us had it ignored.
-
-    Python drops an exception that is raised while C code calls back, and SQLite gives ``KeyboardInterrupt`` for ours.
-    """
-    asked = Event()
-
-    def cancel(_signal: int, _frame: FrameType | None) -> None:
-        asked.set()
-        ask(Cancelled)
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        ask(KeyboardInterrupt)
-
-    handlers = {signal.SIGTERM: cancel}
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        handlers[signal.SIGINT] = interrupt
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield asked
-    except KeyboardInterrupt:
-        if asked.is_set():
-            raise Cancelled from None
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

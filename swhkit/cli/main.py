@@ -29,7 +29,11 @@ log = logging.getLogger(__name__)
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("swhkit.cli.init", "Make an archive and a commented configuration."),
     "load": ("swhkit.cli.load", "Visit origins now and archive them."),
+    "worker": ("swhkit.cli.worker", "Visit and list what somebody asked for, or what is due."),
     "serve": ("swhkit.cli.serve", "Serve the web API."),
+    "save": ("swhkit.cli.save", "Ask for visits, and decide on what others ask for."),
+    "forge": ("swhkit.cli.forge", "Have forges listed, and decide on requests to add one."),
+    "status": ("swhkit.cli.status", "Tell how the archive keeps up: jobs, requests, origins, forges."),
     "show": ("swhkit.cli.show", "Show what a SWHID names."),
     "cat": ("swhkit.cli.cat", "Write the bytes of a content to stdout, exactly as they are."),
     "ls": ("swhkit.cli.ls", "List a directory: mode, type, SWHID, length and name."),

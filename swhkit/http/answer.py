@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import http.client
 import re
+import time
 import zlib
 from collections.abc import Iterator
 from email.message import Message
@@ -79,14 +81,24 @@ class Answer:
         except ValueError as error:
             raise Unavailable(f"{self.url}: redirected to {location[:300]!r}, which is no address") from error
 
+    @property
+    def reason(self) -> str:
+        """The server's own words for the status, fit for texts."""
+        return clean_text(self._response.reason[:100].encode("latin-1", "replace"))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server wants to be asked again; None if it does not say so."""
+        return retry_seconds(self.headers.get("Retry-After", ""))
+
     def check(self) -> None:
-        """Raise ``NotFound`` for 401, 403, 404, 410 and 451, ``Unavailable`` for all else but 2xx and 304."""
-        reason = clean_text(self._response.reason[:100].encode("latin-1", "replace"))
-        said = f"{self.url}: the server answers {self.status} {reason}".rstrip()
+        """Raise ``NotFound`` for 401, 403, 404, 410 and 451, ``Unavailable`` for all else but 2xx and 304; with what the
+        server says of when to come back."""
+        said = f"{self.url}: the server answers {self.status} {self.reason}".rstrip()
         if self.status in GONE:
             raise NotFound(f"{said}: there is nothing that everybody may read")
         if self.status != 304 and not 200 <= self.status < 300:
-            raise Unavailable(said)
+            raise Unavailable(said, self.retry_after)
 
     def pieces(self, limit: int, name: str) -> Iterator[bytes]:
         """The body, decoded, in pieces. Raises ``LimitExceeded`` beyond ``limit`` bytes; ``name`` says whose limit it
@@ -161,6 +173,17 @@ class Answer:
         return None if _STORED.fullmatch(ending) else zlib.decompressobj(16 + zlib.MAX_WBITS)
 
 
+def retry_seconds(text: str) -> float | None:
+    """The seconds that a ``Retry-After`` asks for (RFC 9110, section 10.2.3: it has them, or a date); None if it is
+    neither."""
+    if _DELAY.fullmatch(text.strip()):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
 def has_framing(headers: Message) -> bool:
     """Whether the end of a message with these headers can be told for certain (RFC 9112, section 6.3)."""
     lengths = set(headers.get_all("Content-Length", []))
@@ -168,6 +191,7 @@ def has_framing(headers: Message) -> bool:
     return codings in ([], ["chunked"]) and len(lengths) <= 1 and all(map(_DIGITS.fullmatch, lengths))
 
 
+_DELAY = re.compile(r"[0-9]{1,9}", re.ASCII)
 _DIGITS = re.compile(r"\s*[0-9]{1,18}\s*", re.ASCII)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import email.utils
 import http.client
 import logging
 import random
-import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +24,7 @@ REDIRECTS = 5
 _LOG = logging.getLogger(__name__)
 _AGENT = "swhkit"
 #: Headers that say nothing of who asks: only they follow a redirect to another server.
-_HARMLESS = {"accept", "git-protocol", "if-modified-since", "if-none-match", "range", "user-agent"}
+HARMLESS = {"accept", "git-protocol", "if-modified-since", "if-none-match", "range", "user-agent"}
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -78,22 +76,12 @@ def pause(attempt: int, patience: Patience) -> float | None:
 
 
 def wait_for(answer: Answer, attempt: int, patience: Patience) -> float | None:
-    """As ``pause``, for an answer that may say itself when to come back (RFC 9110, section 10.2.3)."""
+    """As ``pause``, for an answer that may say itself when to come back."""
     usual = pause(attempt, patience)
-    asked = _seconds(answer.headers.get("Retry-After", ""))
+    asked = answer.retry_after
     if usual is None or asked is None:
         return usual
     return max(asked, usual) if asked <= patience.longest else None
-
-
-def _seconds(text: str) -> float | None:
-    """A Retry-After: seconds, or a date."""
-    if re.fullmatch(r"[0-9]{1,9}", text.strip(), re.ASCII):
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
 
 
 def may_wait(wait: float, deadline: float | None) -> bool:
@@ -112,8 +100,8 @@ def _followed(
 ) -> Iterator[Answer]:
     first = target
     for _ in range(REDIRECTS + 1):
-        if target is not first and not _same_server(first, target):
-            headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
+        if target is not first and not same_server(first, target):
+            headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
         with _asked(target, method, headers, deadline) as answer:
             location = answer.location if follow else None
             if location is None:
@@ -171,13 +159,14 @@ def judge_redirect(network: Network, target: Target, url: str) -> Target:
     return _with_credentials(found, target)
 
 
-def _same_server(one: Target, other: Target) -> bool:
+def same_server(one: Target, other: Target) -> bool:
+    """Whether two targets are of one scheme, host and port."""
     return one.scheme == other.scheme and (one.host, port_of(one)) == (other.host, port_of(other))
 
 
 def _with_credentials(found: Target, before: Target) -> Target:
     userinfo, at, _ = urlsplit(before.url).netloc.rpartition("@")
-    if not at or "@" in urlsplit(found.url).netloc or not _same_server(found, before):
+    if not at or "@" in urlsplit(found.url).netloc or not same_server(found, before):
         return found
     return msgspec.structs.replace(found, url=found.url.replace("://", f"://{userinfo}@", 1))
 

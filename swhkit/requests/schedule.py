@@ -150,8 +150,9 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an origin and visit type. ``state`` is None until its first visit has ended; ``since`` is when the
     state began. ``succeeded``: date of the latest good visit. ``failures``: visits in a row that were not good.
     ``last_update``: the latest change that its forge told of. ``every``: seconds between visits, None: only when asked.
-    ``due``: when it is to be visited next, None: when asked. ``trusted``: as for forges. Raises ``ValueError`` for an
-    interval that is none.
+    ``due``: when it is to be visited next, None: when asked. ``trusted``: as for forges. ``forge``: the forge that lists it
+    and says how often; None for an origin of the configuration, or one that somebody asked for. Raises ``ValueError``
+    for an interval that is none.
     """
 
     url: str
@@ -166,6 +167,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     every: float | None = None
     due: datetime.datetime | None = None
     trusted: bool = False
+    forge: int | None = None
 
     def __post_init__(self) -> None:
         _check_interval(self.every)

@@ -127,6 +127,7 @@ class ScheduleContract(ListingsContract):
                 reason="née\n",
                 every=0.1,
                 trusted=True,
+                forge=7,
                 **moments,
             ),
             origin("https://b", "git"),

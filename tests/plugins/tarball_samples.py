@@ -120,10 +120,14 @@ def loads(folder: Path, store: str = "memory") -> Iterator[Loads]:
 
 
 class _Files(BaseHTTPRequestHandler):
-    """Serves the files of a folder as they are; ``/moved/NAME`` redirects to ``NAME``."""
+    """Serves the files of a folder as they are, and says when they were changed; ``/moved/NAME`` redirects to ``NAME``."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
-        self.server.requests.append(self.path)  # type: ignore[attr-defined]
+        asked = self.path if self.command == "GET" else f"{self.command} {self.path}"
+        self.server.requests.append(asked)  # type: ignore[attr-defined]
         name = self.path.lstrip("/")
         file = self.server.root / name  # type: ignore[attr-defined]
         if name.startswith("moved/"):
@@ -135,8 +139,10 @@ class _Files(BaseHTTPRequestHandler):
             data = file.read_bytes()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
+            self.send_header("Last-Modified", self.date_time_string(file.stat().st_mtime))
             self.end_headers()
-            self.wfile.write(data)
+            if self.command == "GET":
+                self.wfile.write(data)
         else:
             self.send_error(404)
 

@@ -103,6 +103,18 @@ def test_a_bundle_behind_redirects_and_a_password(visits: Visits, bundle: bytes)
     assert Files.seen[-1] == ("/b?c=d", "Basic " + base64.b64encode(b"me:s cret").decode())
 
 
+@pytest.mark.parametrize(("status", "headers", "wait"), [(429, {"Retry-After": "77"}, 77.0), (503, {}, None)])
+def test_a_busy_server_says_when_to_come_back(
+    visits: Visits, status: int, headers: dict[str, str], wait: float | None
+) -> None:
+    """Git does not tell what a server asks for: it is asked once more."""
+    answers = {"/r": (status, headers, b"slow down")}
+    with files(answers, everywhere=True) as base, pytest.raises(Unavailable, match=str(status)) as caught:
+        visits.load(f"{base}/r")
+    assert caught.value.retry_after == wait
+    assert len(Files.seen) == 2
+
+
 @pytest.mark.parametrize(
     "location",
     ["http://127.0.0.1:BAIT/x.bundle", "http://169.254.169.254/x", "file:///etc/passwd", "ftp://127.0.0.1/x"],

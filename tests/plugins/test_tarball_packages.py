@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,36 @@ def test_what_is_known_is_not_asked_for_again(tmp_path: Path) -> None:
         # Another length is another archive, for all that is known.
         target.load(HOME, "tar", artifacts=[items[0] | {"length": None}])
         assert server.requests[3:] == ["/1.tar"]
+
+
+def test_an_archive_that_nobody_described_is_what_its_server_says(tmp_path: Path) -> None:
+    path = tar(tmp_path / "1.tar", {"f": b"one"})
+    os.utime(path, (1_500_000_000, 1_500_000_000))
+    with web(tmp_path) as server, loads(tmp_path / "archive") as target:
+        url = f"http://127.0.0.1:{server.server_port}/1.tar"
+        bare = [{"url": url, "version": "1"}]
+        report = target.load(HOME, "tar", artifacts=bare)
+        assert report.status == "full", report
+        assert release(target, report, "1").date == Timestamp(1_500_000_000, 0, b"+0000")
+        assert target.load(HOME, "tar", artifacts=bare).load_status == "uneventful"
+        assert server.requests == ["HEAD /1.tar", "/1.tar", "HEAD /1.tar"]
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+        assert target.load(HOME, "tar", artifacts=bare).load_status == "eventful"
+        # What is described is not asked about, and a file has no server.
+        target.load(HOME, "tar", artifacts=[item(url, "1")])
+        assert server.requests[5:] == ["/1.tar"], server.requests
+        report = target.load(HOME, "tar", artifacts=[{"url": f"file://{path}", "version": "1"}])
+        assert release(target, report, "1").date is None
+
+
+def test_an_undescribed_archive_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    tar(tmp_path / "1.tar", {"f": b"one"})
+    with web(tmp_path) as server, loads(tmp_path / "archive") as target:
+        url = f"http://127.0.0.1:{server.server_port}"
+        report = target.load(
+            HOME, "tar", artifacts=[{"url": f"{url}/{n}.tar", "version": str(n)} for n in (1, 2)]
+        )
+    assert (report.status, "1 of 2 archives" in (report.error or "")) == ("partial", True), report
 
 
 def test_what_fails_is_left_out_and_named(tmp_path: Path) -> None:
