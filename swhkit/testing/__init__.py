@@ -11,13 +11,17 @@ from __future__ import annotations
 from swhkit.testing import samples
 from swhkit.testing.catalog_files import DurableCatalogContract
 from swhkit.testing.catalogs import CatalogContract
+from swhkit.testing.forge_requests import ForgeRequestsContract
 from swhkit.testing.forges import ForgeContract
 from swhkit.testing.jobs import DurableJobsContract, JobsContract
 from swhkit.testing.loaders import LoaderContract
 from swhkit.testing.object_files import DurableObjectStoreContract
 from swhkit.testing.object_stores import ObjectStoreContract
 from swhkit.testing.readers import Filled, ReaderContract
-from swhkit.testing.requests import DurableRequestsContract, RequestsContract
+from swhkit.testing.request_files import DurableRequestsContract
+from swhkit.testing.requests import RequestsContract
+from swhkit.testing.saves import SavesContract
+from swhkit.testing.schedule import ScheduleContract
 from swhkit.testing.webhooks import WebhookContract
 
 __all__ = [
@@ -28,11 +32,14 @@ __all__ = [
     "DurableRequestsContract",
     "Filled",
     "ForgeContract",
+    "ForgeRequestsContract",
     "JobsContract",
     "LoaderContract",
     "ObjectStoreContract",
     "ReaderContract",
     "RequestsContract",
+    "SavesContract",
+    "ScheduleContract",
     "WebhookContract",
     "samples",
 ]

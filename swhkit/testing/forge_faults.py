@@ -10,7 +10,7 @@ import time
 import msgspec
 import pytest
 
-from swhkit.testing.listings import ForgeFixtures, Listing, Sample, always, retyped, tampered
+from swhkit.testing.forge_listings import ForgeFixtures, Listing, Sample, always, retyped, tampered
 from swhkit.testing.web import Answered, FakeWeb
 
 #: Answers that are none of any forge.

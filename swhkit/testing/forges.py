@@ -15,7 +15,7 @@ import pytest
 
 from swhkit.errors import NotFound, Unavailable
 from swhkit.testing.forge_faults import ForgeFaultsContract
-from swhkit.testing.listings import SAMPLES, TOKEN, Clock, Listing, Sample, always, misled, tampered
+from swhkit.testing.forge_listings import SAMPLES, TOKEN, Clock, Listing, Sample, always, misled, tampered
 from swhkit.testing.web import Answered, Asked, FakeWeb, fake_web
 
 __all__ = [

@@ -1,244 +1,217 @@
-"""Listings of a fake forge: what the contract of forges is tested with."""
+"""The part of the contract of ``Requests.schedule`` that is about listings and what they tell of."""
 
 from __future__ import annotations
 
-import copy
 import datetime
-import json
-import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from typing import Any, ClassVar, cast
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
 import pytest
 
-from swhkit.errors import Unavailable
-from swhkit.forge import Forge, ForgeClient, ForgeContext, ForgeLimits, Repository
-from swhkit.http import Patience
-from swhkit.net import Network
-from swhkit.plugin import Provider
-from swhkit.registry import Registry
-from swhkit.requests.schedule import Page
-from swhkit.testing.web import Answered, Asked, FakeWeb, fake_web
-
-#: The token that a fake forge is asked with.
-TOKEN = "s3cret-t0ken-of-a-test"  # noqa: S105 (of no one)
-_NEW_YEAR = datetime.datetime(2024, 1, 1, 12, tzinfo=datetime.UTC)
-_LOG = logging.getLogger(__name__)
-
-
-class Sample(msgspec.Struct, frozen=True):
-    """A repository that the fake forge holds: a ``number`` that stays, a ``name`` that may change."""
-
-    number: int
-    name: str
-    updated: datetime.datetime
-    private: bool = False
-
-
-#: Seven repositories, each changed a day after the one before; two of them are private.
-SAMPLES = tuple(
-    Sample(number, name, _NEW_YEAR + datetime.timedelta(days=number), number in (2, 6))
-    for number, name in enumerate(
-        ("analytical", "engine", "secret", "difference", "notes", "numbers", "diary"), start=1
-    )
+from swhkit.errors import InvalidInput
+from swhkit.requests.schedule import (
+    INTERRUPTED,
+    KnownForge,
+    ListedOrigin,
+    ListingStatus,
+    Noted,
+    Schedule,
+    Seen,
 )
+from swhkit.testing.disappearances import HOUR, DisappearancesContract, new_forge, pass_over, seen, states
+from swhkit.testing.odd import ALPHABETICAL, FAR, NAIVE, NOON, ODD_TEXTS, SURROGATE, TOKYO
+
+_COMPLETE = ListingStatus.COMPLETE
 
 
-class Clock:
-    """A Unix time that goes on by sleeping alone; ``slept`` are the seconds of each time."""
+class ListingsContract(DisappearancesContract):
+    """Run by ``ScheduleContract``."""
 
-    def __init__(self) -> None:
-        self.time, self.slept = time.time(), list[float]()
-
-    def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
-        self.slept.append(seconds)
-        self.time += seconds
-
-    def now(self) -> float:
-        """The time."""
-        return self.time
-
-
-class Listing:
-    """Lists the fake forge behind ``web``, again and again, as one that remembers pages."""
-
-    def __init__(self, web: FakeWeb, forge: Callable[[], Forge], path: str) -> None:
-        self.web, self._forge = web, forge
-        self.url = web.url + path
-        self.pages: dict[str, Page] = {}
-        self.clock = Clock()
-
-    def run(self, since: datetime.datetime | None = None, deadline: float | None = None) -> list[Repository]:
-        """What a listing tells. Raises what it raises; requests are counted anew."""
-        self.web.requests.clear()
-        client = ForgeClient(
-            Network(from_cli=True),
-            self.url,
-            kept=self.pages.get,
-            keep=self.pages.__setitem__,
-            deadline=deadline,
-            log=_LOG,
-            limits=ForgeLimits(patience=Patience(attempts=3, wait=0.5)),
-            sleep=self.clock.sleep,
-            now=self.clock.now,
+    def test_a_listing_runs_until_it_is_ended(self, schedule: Schedule, forge: KnownForge) -> None:
+        listing = schedule.begin_listing(forge.id, True, NOON.astimezone(TOKYO))
+        assert (listing.forge, listing.is_full, listing.started, listing.ended) == (
+            forge.id,
+            True,
+            NOON,
+            None,
         )
-        return list(self._forge().repositories(ForgeContext(url=self.url, client=client, log=_LOG), since))
+        assert listing.status is ListingStatus.RUNNING
+        assert schedule.listings(forge.id) == [listing]
+        ended = schedule.end_listing(
+            listing.id, ListingStatus.PARTIAL, (NOON + HOUR).astimezone(TOKYO), error="half of it"
+        )
+        assert (ended.id, ended.status, ended.ended, ended.error) == (
+            listing.id, ListingStatus.PARTIAL, NOON + HOUR, "half of it",
+        )  # fmt: skip
+        assert schedule.listings(forge.id) == [ended]
+        again = schedule.end_listing(listing.id, _COMPLETE, NOON + 2 * HOUR, error="other")
+        assert again == ended
+        assert schedule.listings(forge.id) == [ended]
 
-    def ends(self) -> list[Repository] | None:
-        """What a listing tells, None if it ends by an ``Unavailable``, which says no secret."""
-        try:
-            return self.run()
-        except Unavailable as error:
-            if TOKEN in str(error):
-                raise AssertionError("an error tells the token") from error
-            return None
-
-    def fails(self, **options: Any) -> Unavailable:
-        """The ``Unavailable`` that a listing ends by; it says no secret."""
-        with pytest.raises(Unavailable) as caught:
-            self.run(**options)
-        assert TOKEN not in str(caught.value)
-        assert str(caught.value), "an error says what is wrong"
-        return caught.value
-
-
-class ForgeFixtures:
-    """What an author of a contract's subclass supplies, and what its tests are made with."""
-
-    #: The description of the kind of forge, as the hook returns it.
-    provider: Provider
-    #: Fields of its config that differ from the defaults.
-    settings: ClassVar[dict[str, Any]] = {}
-    #: The field of its config that is its token; None if it has none.
-    token_field: ClassVar[str | None] = "token"  # noqa: S105 (the name of a field)
-    #: What follows the host in the instance's URL.
-    path: ClassVar[str] = ""
-    #: Whether the forge has repositories that are not for everybody, and tells of them.
-    tells_private: ClassVar[bool] = True
-    #: Whether a repository keeps its key when it is renamed.
-    keeps_keys: ClassVar[bool] = True
-    #: Whether a forge without repositories is an empty listing.
-    may_be_empty: ClassVar[bool] = True
-
-    def answer(self, asked: Asked, held: Sequence[Sample], base: str) -> Answered:
-        """What the forge answers to a request when it holds these repositories, in this order, and stands at ``base``
-        (``http://127.0.0.1:PORT``)."""
-        raise NotImplementedError("supply a method named answer")
-
-    def url_of(self, sample: Sample, base: str) -> str:
-        """The origin that a repository has to be listed as."""
-        raise NotImplementedError("supply a method named url_of")
-
-    # --- what the tests are made with ---
-
-    @pytest.fixture
-    def held(self) -> list[Sample]:
-        """What the forge holds; a test may change it."""
-        return list(SAMPLES)
-
-    @pytest.fixture
-    def web(self, held: list[Sample]) -> Iterator[FakeWeb]:
-        """The fake forge."""
-        with ExitStack() as stack:
-            web = stack.enter_context(fake_web(lambda _: Answered(status=404)))
-            web.answer = lambda asked: self.answer(asked, held, web.url)
-            yield web
-
-    def forge(self) -> Forge:
-        """A new forge, as for each listing."""
-        given = {self.token_field: TOKEN} if self.token_field else {}
-        factory = Registry(()).factory("forge", self.provider)
-        return cast(Forge, factory(self.provider.config(**given, **self.settings)))
-
-    @pytest.fixture
-    def listing(self, web: FakeWeb) -> Listing:
-        """A listing of the fake forge."""
-        return Listing(web, self.forge, self.path)
-
-    def expected(self, held: Sequence[Sample], web: FakeWeb) -> set[str]:
-        """The origins of what everybody may read."""
-        return {
-            self.url_of(sample, web.url) for sample in held if not (sample.private and self.tells_private)
-        }
-
-    def requests_of(self, listing: Listing) -> int:
-        """How many requests a listing makes."""
-        listing.run()
-        return len(listing.web.requests)
-
-
-class tampered:  # noqa: N801 (used as a function)
-    """For the time of the block, the answer to the request of that ``number`` (0 is the first of a listing) is what
-    ``change`` makes of it: also when it is asked again, up to ``times``; ``onwards``: and all that follow."""
-
-    def __init__(
-        self,
-        web: FakeWeb,
-        number: int,
-        change: Callable[[Answered], Answered],
-        *,
-        times: int = 1_000_000,
-        onwards: bool = False,
+    def test_a_listing_that_still_runs_has_died_when_another_begins(
+        self, schedule: Schedule, forge: KnownForge
     ) -> None:
-        self._web, self._number, self._change = web, number, change
-        self._left, self._onwards = times, onwards
-        self._good = web.answer
-        self._asked: Asked | None = None
+        other_forge = schedule.set_forge(new_forge("https://other"), NOON)
+        elsewhere = schedule.begin_listing(other_forge.id, True, NOON)
+        dead = schedule.begin_listing(forge.id, True, NOON)
+        schedule.note_seen(dead.id, [seen("1")], NOON)
+        alive = schedule.begin_listing(forge.id, False, NOON + HOUR)
+        latest, before = schedule.listings(forge.id)
+        assert latest == alive
+        assert (before.id, before.status, before.ended, before.error) == (
+            dead.id, ListingStatus.FAILED, NOON + HOUR, INTERRUPTED,
+        )  # fmt: skip
+        assert (before.repositories, before.new) == (1, 1)
+        assert schedule.listings(other_forge.id) == [elsewhere]
+        with pytest.raises(ValueError, match="not running"):
+            schedule.note_seen(dead.id, [seen("2")], NOON)
+        assert schedule.end_listing(dead.id, _COMPLETE, NOON) == before
+        assert list(states(schedule, forge)) == ["1"]
 
-    def __enter__(self) -> None:
-        self._web.answer = self._answer
+    def test_what_makes_no_sense_ends_no_listing(self, schedule: Schedule, forge: KnownForge) -> None:
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        for id in (0, listing.id + 1, FAR):
+            with pytest.raises(ValueError, match="no forge"):
+                schedule.begin_listing(forge.id + 1 if id else 0, True, NOON)
+            with pytest.raises(ValueError, match="not running"):
+                schedule.note_seen(id, [seen("1")], NOON)
+            with pytest.raises(ValueError, match="no listing"):
+                schedule.end_listing(id, _COMPLETE, NOON)
+            assert schedule.listings(id if id else -1) == []
+        with pytest.raises(ValueError, match="by running"):
+            schedule.end_listing(listing.id, ListingStatus.RUNNING, NOON)
+        with pytest.raises(ValueError, match="patience"):
+            schedule.end_listing(listing.id, _COMPLETE, NOON, patience=0)
+        assert schedule.listings(forge.id) == [listing]
+        assert schedule.listed(forge.id) == []
 
-    def __exit__(self, *error: object) -> None:
-        self._web.answer = self._good
+    def test_listings_come_newest_first(self, schedule: Schedule, forge: KnownForge) -> None:
+        made = [pass_over(schedule, forge, [], hours=-n) for n in range(12)]
+        assert schedule.listings(forge.id) == made[:1:-1]
+        assert schedule.listings(forge.id, limit=2) == made[:9:-1]
+        assert schedule.listings(forge.id, limit=0) == schedule.listings(forge.id, limit=-1) == []
 
-    def _answer(self, asked: Asked) -> Answered:
-        good = self._good(asked)
-        if len(self._web.requests) == self._number + 1:
-            self._asked = asked
-        meant = self._asked is not None and (
-            self._onwards or (asked.path, asked.params) == (self._asked.path, self._asked.params)
+    def test_a_complete_listing_is_known_to_its_forge(self, schedule: Schedule, forge: KnownForge) -> None:
+        def of() -> tuple[object, object]:
+            found = schedule.forge(forge.id)
+            assert found is not None
+            assert found.due == forge.due
+            return found.listed, found.full
+
+        pass_over(schedule, forge, [], ListingStatus.PARTIAL)
+        pass_over(schedule, forge, [], ListingStatus.FAILED)
+        assert of() == (None, None)
+        listing = schedule.begin_listing(forge.id, True, NOON + HOUR)
+        schedule.end_listing(listing.id, _COMPLETE, NOON + 9 * HOUR)
+        assert of() == (NOON + HOUR, NOON + HOUR)
+        pass_over(schedule, forge, [], is_full=False, hours=2)
+        assert of() == (NOON + 2 * HOUR, NOON + HOUR)
+        pass_over(schedule, forge, [], ListingStatus.FAILED, hours=3)
+        assert of() == (NOON + 2 * HOUR, NOON + HOUR)
+
+    def test_all_that_is_told_of_a_repository_comes_back(self, schedule: Schedule, forge: KnownForge) -> None:
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        told = seen("1", visit_type="hg", last_update=NOON.astimezone(TOKYO), archived=True, fork=True)
+        assert schedule.note_seen(listing.id, [told], (NOON + HOUR).astimezone(TOKYO)) == Noted(new=("1",))
+        (kept,) = schedule.listed(forge.id)
+        for name in Seen.__struct_fields__:
+            assert getattr(kept, name) == getattr(told, name)
+        assert (kept.forge, kept.first_seen, kept.last_seen) == (forge.id, NOON + HOUR, NOON + HOUR)
+        assert (kept.missed, kept.enabled, kept.former) == (0, True, ())
+        assert kept.last_update is not None
+        assert kept.last_update.utcoffset() == kept.first_seen.utcoffset() == datetime.timedelta(0)
+        assert schedule.note_seen(listing.id, [seen("1")], NOON + 2 * HOUR) == Noted()
+        (kept,) = schedule.listed(forge.id)
+        assert (kept.visit_type, kept.last_update, kept.archived, kept.fork) == ("git", None, False, False)
+        assert (kept.first_seen, kept.last_seen) == (NOON + HOUR, NOON + 2 * HOUR)
+
+    def test_repositories_are_counted_once_each(self, schedule: Schedule, forge: KnownForge) -> None:
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        first = schedule.note_seen(
+            listing.id, (seen(key, f"https://{key}{n}") for n, key in enumerate("aba")), NOON
         )
-        if not meant or not self._left:
-            return good
-        self._left -= 1
-        return self._change(good)
+        assert first == Noted(new=("b", "a"))
+        assert states(schedule, forge) == {"a": ("https://a2", True, 0), "b": ("https://b1", True, 0)}
+        assert schedule.note_seen(listing.id, [seen("b", "https://b1"), seen("c")], NOON) == Noted(new=("c",))
+        assert schedule.note_seen(listing.id, [], NOON) == Noted()
+        ended = schedule.end_listing(listing.id, _COMPLETE, NOON)
+        assert (ended.repositories, ended.new, ended.lost) == (3, 3, 0)
+        second = pass_over(schedule, forge, [seen("a"), seen("d"), seen("a")])
+        assert (second.repositories, second.new, second.lost) == (2, 1, 0)
 
+    def test_what_fails_in_the_middle_leaves_nothing(self, schedule: Schedule, forge: KnownForge) -> None:
+        def told() -> Iterator[Seen]:
+            yield seen("1")
+            raise RuntimeError("the forge went away")
 
-def always(answered: Answered) -> Callable[[Answered], Answered]:
-    """A change that makes this of every answer."""
-    return lambda _: answered
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        with pytest.raises(RuntimeError, match="went away"):
+            schedule.note_seen(listing.id, told(), NOON)
+        with pytest.raises(InvalidInput, match="no Unicode text"):
+            schedule.note_seen(listing.id, [seen("1"), seen("2", SURROGATE)], NOON)
+        with pytest.raises(ValueError, match="time zone"):
+            schedule.note_seen(listing.id, [seen("1"), seen("2", last_update=NAIVE)], NOON)
+        assert schedule.listed(forge.id) == []
+        assert schedule.listings(forge.id) == [listing]
 
+    def test_listed_origins_are_paged_to_the_end_while_others_come(
+        self, schedule: Schedule, forge: KnownForge
+    ) -> None:
+        pass_over(schedule, forge, [seen(key, f"u{key}") for key in reversed(ALPHABETICAL)])
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        found, after, n = list[ListedOrigin](), "", 0
+        while page := schedule.listed(forge.id, after=after, limit=3):
+            assert len(page) <= 3
+            found += page
+            after, n = page[-1].key, n + 1
+            schedule.note_seen(listing.id, [seen(f"!{n}"), seen(ALPHABETICAL[0], f"renamed{n}")], NOON)
+        assert [one.key for one in found] == list(ALPHABETICAL)
+        for nothing in ({"limit": 0}, {"limit": -1}, {"after": "\U0010ffff"}):
+            assert schedule.listed(forge.id, **nothing) == []
+        assert schedule.listed(FAR) == schedule.listed(-1) == []
+        assert schedule.count_listed(FAR) == {"enabled": 0, "disabled": 0}
 
-def misled(good: Answered, own: str, other: str) -> Answered:
-    """An answer whose addresses are those of another server."""
-    headers = {name: value.replace(own, other) for name, value in good.headers.items()}
-    return msgspec.structs.replace(
-        good, body=good.body.replace(own.encode(), other.encode()), headers=headers
-    )
+    def test_enabled_origins_are_listed_apart(self, schedule: Schedule, forge: KnownForge) -> None:
+        pass_over(schedule, forge, [seen(str(n)) for n in range(9)])
+        pass_over(schedule, forge, [seen(str(n)) for n in range(0, 9, 2)], patience=1)
+        assert [one.key for one in schedule.listed(forge.id, enabled=True)] == ["0", "2", "4", "6", "8"]
+        assert [one.key for one in schedule.listed(forge.id, enabled=False)] == ["1", "3", "5", "7"]
+        assert [one.key for one in schedule.listed(forge.id, enabled=False, after="2", limit=2)] == ["3", "5"]
+        assert schedule.count_listed(forge.id) == {"enabled": 5, "disabled": 4}
 
+    def test_two_threads_may_tell_at_once(self, schedule: Schedule, forge: KnownForge) -> None:
+        listing = schedule.begin_listing(forge.id, True, NOON)
 
-def retyped(body: bytes, kind: str) -> bytes:
-    """JSON whose values of one kind are of another; a body that is no JSON as it is."""
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return body
-    return json.dumps(_retyped(copy.deepcopy(value), kind)).encode()
+        def tell(n: int) -> int:
+            return len(schedule.note_seen(listing.id, [seen(str(k)) for k in range(n, n + 20)], NOON).new)
 
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(tell, range(0, 200, 10))) == 210
+        ended = schedule.end_listing(listing.id, _COMPLETE, NOON)
+        assert (ended.repositories, ended.new) == (210, 210)
 
-def _retyped(value: Any, kind: str) -> Any:
-    if isinstance(value, dict):
-        return ["object"] if kind == "objects" else {key: _retyped(item, kind) for key, item in value.items()}
-    if isinstance(value, list):
-        return {"array": 1} if kind == "arrays" else [_retyped(item, kind) for item in value]
-    if isinstance(value, bool):
-        return "yes" if kind == "booleans" else value
-    if isinstance(value, int | float):
-        return str(value) if kind == "numbers" else value
-    if isinstance(value, str):
-        return 7 if kind == "texts" else value
-    return {"null": True} if kind == "nulls" else value
+    def test_a_forge_may_be_large(self, schedule: Schedule, forge: KnownForge) -> None:
+        everything = [seen(f"{n:05}") for n in range(10_000)]
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        assert len(schedule.note_seen(listing.id, everything, NOON).new) == 10_000
+        schedule.end_listing(listing.id, _COMPLETE, NOON)
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        assert schedule.note_seen(listing.id, everything[:6000], NOON) == Noted()
+        assert schedule.end_listing(listing.id, _COMPLETE, NOON, patience=1).lost == 4000
+        assert schedule.count_listed(forge.id) == {"enabled": 6000, "disabled": 4000}
+        assert len(schedule.listed(forge.id, limit=FAR)) == 10_000
+
+    @pytest.mark.parametrize("text", [text for text in ODD_TEXTS if text])
+    def test_what_forges_say_is_kept_as_it_is(self, schedule: Schedule, text: str) -> None:
+        forge = schedule.set_forge(new_forge(text, kind=text, options={text: text}), NOON)
+        assert schedule.forges() == [forge]
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        schedule.note_seen(listing.id, [Seen(key=text, url=text, visit_type=text)], NOON)
+        schedule.note_seen(listing.id, [Seen(key=text, url="new", visit_type=text)], NOON)
+        ended = schedule.end_listing(listing.id, ListingStatus.FAILED, NOON, error=text)
+        (kept,) = schedule.listed(forge.id)
+        assert (kept.key, kept.visit_type, kept.former, ended.error) == (text, text, (text,), text)
+        assert (forge.kind, forge.url, forge.options) == (text, text, {text: text})
+        listing = schedule.begin_listing(forge.id, True, NOON)
+        ended = schedule.end_listing(listing.id, ListingStatus.FAILED, NOON, error=SURROGATE)
+        assert ended.error == SURROGATE.encode(errors="backslashreplace").decode()
