@@ -1,7 +1,8 @@
 """Kill what works on jobs, at any moment, and see that every job is done, and none twice to two ends.
 
 Run alone: ``python -m tests.faults.worker_kill --jobs 200 --seed 7``. What is killed (SIGKILL) at random moments:
-a worker, a server with workers beside it, or the process of one job. Whoever was killed is started again, until all jobs have ended.
+a worker, a server with workers beside it, or the process of one job. Whoever was killed is started again, until all jobs
+have ended.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from generate import repository
+from waiting import soon
 from workers import Place, settings
 
 from swhkit.check import check
@@ -30,8 +32,8 @@ from swhkit.testing.processes import await_nobody_in, command_line, descendants
 
 #: Seconds that a lease lasts: whose worker was killed is taken up again after this.
 LEASE = 2
-#: Seconds between two kills, at least and at most.
-PAUSES = (0.6, 3.0)
+#: Seconds that are waited at most between a sign of progress and a kill.
+MOMENT = 0.7
 COMMANDS = (("worker", "--slots", "2"), ("serve", "--listen", "127.0.0.1:0", "--workers", "2"))
 
 
@@ -41,14 +43,14 @@ def run(folder: Path, jobs: int, seed: int, kills: int) -> str:
     place = Place(folder / "place", settings({"lease": LEASE, "retry": 0.05, "longest_retry": 0.2}))
     urls = _enqueue(place, folder, jobs)
     killed = {"worker": 0, "serve": 0, "job": 0}
-    for _ in range(kills):
+    for number in range(kills):
         arguments = chance.choice(COMMANDS)
         process = place.start(*arguments)
         try:
-            for _ in range(chance.randrange(3)):
-                time.sleep(chance.uniform(*PAUSES) / 2)
+            for part in range(chance.randrange(3)):
+                _await_ended(place, jobs * (number + part / 3) / (kills + 1), chance)
                 killed["job"] += _kill_a_job(process, chance)
-            time.sleep(chance.uniform(*PAUSES))
+            _await_ended(place, jobs * (number + chance.random()) / (kills + 1), chance)
         finally:
             process.kill()
             process.communicate()
@@ -68,6 +70,13 @@ def _enqueue(place: Place, folder: Path, jobs: int) -> dict[str, str]:
         origins[f"file://{repository(folder / f'{number}.git', 2, seed=number)}"] = "git"
     place.enqueue(*(visit_job(url, type, trusted=True, attempts=100) for url, type in origins.items()))
     return origins
+
+
+def _await_ended(place: Place, count: float, chance: random.Random) -> None:
+    """Wait until so many jobs have ended, and then for a moment that nobody knows."""
+    with place.desk() as desk:
+        assert soon(lambda: desk.jobs.counts()[JobState.DONE] >= count, 120), desk.jobs.counts()
+    time.sleep(chance.uniform(0, MOMENT))
 
 
 def _kill_a_job(process: subprocess.Popen[str], chance: random.Random) -> int:
