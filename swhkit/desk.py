@@ -14,15 +14,18 @@ from swhkit.jobs import Jobs
 from swhkit.net import Network
 from swhkit.registry import Registry
 from swhkit.requests import Requests
+from swhkit.webhook import Webhook, WebhookConfig
 
 
 class Desk(msgspec.Struct, frozen=True, eq=False, weakref=True):
-    """The stores are the desk's to close, the archive is not. A desk equals itself alone."""
+    """The stores are the desk's to close, the archive is not. A desk equals itself alone. ``made`` has the webhooks that
+    were asked for."""
 
     archive: Archive
     requests: Requests
     jobs: Jobs
     configuration: Configuration
+    made: dict[str, Webhook] = {}
 
     @property
     def settings(self) -> Settings:
@@ -37,6 +40,17 @@ class Desk(msgspec.Struct, frozen=True, eq=False, weakref=True):
     def network(self, *, trusted: bool) -> Network:
         """The address policy, for what a person at the shell asked for (``trusted``) or for what came from elsewhere."""
         return assemble.network(self.settings, from_cli=trusted)
+
+    def webhook(self, name: str) -> Webhook | None:
+        """The webhook of that name, which is made once; None if no plugin has it. Raises ``PluginError``."""
+        if name not in self.made and name in self.registry.of_kind("webhook"):
+            self.made.setdefault(name, assemble.make_webhook(self.configuration, name))
+        return self.made.get(name)
+
+    def webhook_secret(self, name: str) -> str | None:
+        """The secret of that webhook; None if it takes deliveries without proof."""
+        part = self.settings.webhooks.get(name)
+        return part.config.secret if part is not None and isinstance(part.config, WebhookConfig) else None
 
     def close(self) -> None:
         """Close both stores."""

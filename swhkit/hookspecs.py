@@ -57,8 +57,8 @@ def swhkit_forges() -> list[Provider]:
 
 @hookspec
 def swhkit_webhooks() -> list[Provider]:
-    """Webhooks; ``name`` is the last part of the URL they are posted to. ``factory(config) -> Webhook``; ``config`` has the
-    keys of ``webhooks: {NAME: …}`` but for ``secret``."""
+    """Webhooks; ``name`` is the last part of the URL they are posted to. ``factory(config) -> Webhook``; ``config``, which
+    has the keys of ``webhooks: {NAME: …}``, is a ``WebhookConfig`` or a subclass of it."""
     raise AssertionError("a specification is never called")
 
 

@@ -29,7 +29,21 @@ from swhkit.errors import (
     TooLarge,
     Unavailable,
 )
-from swhkit.forge import Forge, ForgeClient, ForgeContext, Repository
+from swhkit.forge import (
+    Fetched,
+    Forge,
+    ForgeClient,
+    ForgeConfig,
+    ForgeContext,
+    Moment,
+    Paging,
+    Repository,
+    by_body,
+    by_header,
+    by_link,
+    by_number,
+    with_parameters,
+)
 from swhkit.git import Git
 from swhkit.hashes import Hashes, hash_chunks, hash_content
 from swhkit.http import REDIRECTS, Answer, Downloaded, Patience, download, fetch, judge_redirect
@@ -71,7 +85,22 @@ from swhkit.tree import EMPTY_DIRECTORY, Tree
 from swhkit.treehash import read_directory
 from swhkit.units import Duration, Secret, Size, WebAddress
 from swhkit.unpack import Archive, ArchiveLimits, ArchiveTree, Member, MemberType, Placed, open_archive
-from swhkit.webhook import Pong, VisitRequest, Webhook, WebhookContext, WebhookRefused
+from swhkit.webhook import (
+    HmacProof,
+    Pong,
+    Proof,
+    Pushed,
+    PushWebhook,
+    TokenProof,
+    VisitRequest,
+    Webhook,
+    WebhookConfig,
+    WebhookContext,
+    WebhookRefused,
+    decoded,
+    text_at,
+    value_at,
+)
 
 #: The name of the plugin system's project, and of the entry-point group. A new major contract gets a new group.
 PROJECT = "swhkit"
@@ -83,17 +112,6 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration type of parts that take none."""
-
-
-class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The configuration type of webhooks; those with further keys extend it."""
-
-    secret: Annotated[
-        Secret | None,
-        msgspec.Meta(
-            description="What the forge was told to sign with; null takes deliveries without proof."
-        ),
-    ] = None
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -214,13 +232,16 @@ __all__ = [
     "Entry",
     "ExtId",
     "ExtrinsicMetadata",
+    "Fetched",
     "File",
     "Forge",
     "ForgeClient",
+    "ForgeConfig",
     "ForgeContext",
     "Gap",
     "Git",
     "Hashes",
+    "HmacProof",
     "InvalidInput",
     "InvalidUrl",
     "Item",
@@ -233,6 +254,7 @@ __all__ = [
     "Member",
     "MemberType",
     "MissingProgram",
+    "Moment",
     "Network",
     "NoConfig",
     "NotFound",
@@ -241,12 +263,16 @@ __all__ = [
     "ObjectMetadata",
     "Outcome",
     "Pack",
+    "Paging",
     "Patience",
     "Person",
     "Placed",
     "Pong",
     "Progress",
+    "Proof",
     "Provider",
+    "PushWebhook",
+    "Pushed",
     "Release",
     "Repository",
     "Revision",
@@ -259,6 +285,7 @@ __all__ = [
     "SwhkitError",
     "Target",
     "Timestamp",
+    "TokenProof",
     "TooLarge",
     "Tree",
     "Unavailable",
@@ -272,7 +299,12 @@ __all__ = [
     "WebhookConfig",
     "WebhookContext",
     "WebhookRefused",
+    "by_body",
+    "by_header",
+    "by_link",
+    "by_number",
     "curl_resolve",
+    "decoded",
     "dial",
     "download",
     "egress",
@@ -291,6 +323,9 @@ __all__ = [
     "read_directory",
     "ssh_command",
     "ssh_environment",
+    "text_at",
     "url_form",
+    "value_at",
+    "with_parameters",
     "without_secrets",
 ]

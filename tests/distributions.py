@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from swhkit.plugin import Duration, Provider, Secret, hookimpl
+from swhkit.plugin import Duration, Provider, Secret, WebhookConfig, hookimpl
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +48,21 @@ def swhkit_catalogs():
 @hookimpl
 def swhkit_requests():
     return [Provider("slips", "requests on slips", __name__ + ":Part", Config)]
+
+
+@hookimpl
+def swhkit_jobs():
+    return [Provider("chores", "jobs on a board", __name__ + ":Part", Config)]
+
+
+@hookimpl
+def swhkit_forges():
+    return [Provider("smithy", "smithies", __name__ + ":Part", Config)]
+
+
+@hookimpl
+def swhkit_webhooks():
+    return [Provider("bell", "bells", __name__ + ":Part", WebhookConfig)]
 
 
 @hookimpl

@@ -26,7 +26,7 @@ def toys(tmp_path: Path) -> Registry:
     folder = tmp_path / "plugins"
     folder.mkdir()
     source = distributions.PLUGIN.replace('"packs"', '"filesystem"').replace('"rows"', '"sqlite"')
-    source = source.replace('"slips"', '"sqlite"')
+    source = source.replace('"slips"', '"sqlite"').replace('"chores"', '"sqlite"')
     (folder / "toys.py").write_text(source)
     return Registry(loose(folder))
 
@@ -94,7 +94,7 @@ loaders: {toy: {level: 0x10}}
             "limits: {zzz: 1}",
             "limits.zzz: unknown key; the keys here are max_content_size, max_pack_size, visit_time",
         ),
-        ("jobs: {workers: 1}", "swhkit.yaml:1: jobs: unknown key; the keys here are archive, server"),
+        ("vault: {workers: 1}", "swhkit.yaml:1: vault: unknown key; the keys here are archive, server"),
         (
             "server: {}\nlimits: {}\nserver: {}",
             "swhkit.yaml:3: server: the key is there twice, first in line 1",
@@ -132,6 +132,22 @@ loaders: {toy: {level: 0x10}}
         ("loaders: {toy: {lvl: 1}}", "loaders.toy.lvl: unknown key"),
         ("loaders: {toy: 3}", "loaders.toy: expected keys with values below it, got a number"),
         ("loaders: [toy]", "loaders: expected the names of loaders"),
+        ("webhooks: {bel: {}}", "webhooks.bel: there is no webhook named 'bel'; did you mean 'bell'?"),
+        ("webhooks: {bell: {key: x}}", "webhooks.bell.key: unknown key; the keys here are secret"),
+        ("forges: {}", "forges: expected a list of {kind: NAME, url: URL, …}"),
+        ("forges: [smithy]", "forges[0]: expected {kind: NAME, url: URL, …}"),
+        ("forges: [{kind: smithy}]", "forges[0].url: the key is missing"),
+        ("forges: [{kind: smith, url: 'https://a.example'}]", "did you mean 'smithy'?"),
+        ("forges: [{kind: smithy, url: ftp://a}]", "forges[0].url: expected a URL such as"),
+        ("forges: [{kind: smithy, url: 'https://a.example', every: 1s}]", "forges[0].every: expected"),
+        ("forges: [{kind: smithy, url: 'https://a.example', leve: 1}]", "did you mean 'level'?"),
+        (
+            "forges: [{kind: smithy, url: 'https://a.example'}, {kind: smithy, url: 'https://a.example/'}]",
+            "https://a.example is listed twice; remove one",
+        ),
+        ("jobs: {workers: -1}", "jobs.workers: expected"),
+        ("save_code_now: {otherwise: maybe}", "expected one of pending, accepted, rejected, got 'maybe'"),
+        ("schedule: {origins: [{url: x, typ: git}]}", "schedule.origins[0].typ: unknown key; did you mean"),
         (
             "limits:\n  visit_time: 3 weeks",
             "swhkit.yaml:2: limits.visit_time: expected a duration such as 90s",
@@ -303,6 +319,40 @@ def test_effective_settings_say_where_they_came_from_and_can_be_read_again(
     assert again.settings.limits == found.settings.limits
     assert again.settings.network == found.settings.network
     assert again.settings.archive.objects.config == found.settings.archive.objects.config
+
+
+FORGES = """
+webhooks: {bell: {secret: "${S}"}}
+forges:
+  - {kind: smithy, url: "https://a.example/", level: 5, token: "${S}"}
+  - kind: smithy
+    url: https://b.example/git
+    every: 90s
+    visit_every: null
+"""
+
+
+def test_forges_and_webhooks_have_the_keys_of_their_kinds(tmp_path: Path, toys: Registry) -> None:
+    found = load(tmp_path, FORGES, toys, S="geheim")
+    first, second = found.settings.forges
+    assert (first.keys.kind, first.keys.url, first.keys.every) == ("smithy", "https://a.example", 86_400.0)
+    assert first.part.config.level == 5  # type: ignore[attr-defined]
+    assert first.part.config.token == "geheim"  # type: ignore[attr-defined]
+    assert (second.keys.url, second.keys.every, second.keys.visit_every) == (
+        "https://b.example/git",
+        90.0,
+        None,
+    )
+    assert found.settings.webhooks["bell"].config.secret == "geheim"  # type: ignore[attr-defined]
+
+
+def test_forges_are_shown_and_can_be_read_again_without_their_secrets(tmp_path: Path, toys: Registry) -> None:
+    shown = show.effective(load(tmp_path, FORGES, toys, S="geheim"))
+    assert "geheim" not in shown
+    assert f'  url: "https://a.example"  # {tmp_path}/swhkit.yaml:4\n' in shown
+    again = load(tmp_path, shown, toys).settings.forges
+    assert [entry.keys.url for entry in again] == ["https://a.example", "https://b.example/git"]
+    assert again[1].keys.visit_every is None
 
 
 @pytest.mark.parametrize(

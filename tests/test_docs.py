@@ -87,7 +87,7 @@ def test_every_key_has_its_row_with_its_default() -> None:
         if default is not None:
             assert documented[f"`{key}`"][0] == f"`{default}`"
     claimed = {cell.strip("`") for cell in documented if "` `" not in cell and cell != "`memory`"}
-    backends = {f"archive.{part}.backend" for part in ("objects", "catalog", "requests")}
+    backends = {f"archive.{part}.backend" for part in ("objects", "catalog", "requests", "jobs")}
     assert claimed - backends == known.keys()
 
 

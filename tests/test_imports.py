@@ -38,7 +38,7 @@ LAYERS = [
     "visit localrepo identify",
     "freshness",
     "saving",
-    "crawling",
+    "crawling status",
     "tasks",
     "worker",
     "api",

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, hookimpl
+from swhkit_cgit.settings import WebConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of cgit and gitweb."""
-    return []
+    return [
+        Provider("cgit", "cgit", "swhkit_cgit.forge:CgitForge", WebConfig),
+        Provider("gitweb", "gitweb", "swhkit_cgit.forge:GitwebForge", WebConfig),
+    ]

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from swhkit.plugin import Provider, hookimpl
+from swhkit_sourceforge.settings import SourceforgeConfig, SourceforgeWebhookConfig
 
 
 @hookimpl
 def swhkit_forges() -> list[Provider]:
     """The forges of SourceForge."""
-    return []
+    return [
+        Provider("sourceforge", "SourceForge", "swhkit_sourceforge.forge:SourceforgeForge", SourceforgeConfig)
+    ]
 
 
 @hookimpl
 def swhkit_webhooks() -> list[Provider]:
     """The webhooks of SourceForge."""
-    return []
+    return [
+        Provider(
+            "sourceforge",
+            "pushes to repositories on SourceForge",
+            "swhkit_sourceforge.webhook:SourceForge",
+            SourceforgeWebhookConfig,
+        )
+    ]

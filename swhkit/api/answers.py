@@ -39,6 +39,7 @@ class Document(msgspec.Struct, frozen=True):
     body: bytes
     media_type: str
     headers: Mapping[str, str] = {}
+    status: int = 200
 
 
 class Page(msgspec.Struct, frozen=True):

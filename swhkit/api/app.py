@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from swhkit.api import bodies, errors, incoming, pages, render, requestids
 from swhkit.api.answers import Blob, Data, Document, Page, Redirect
 from swhkit.api.auth import Tokens
-from swhkit.api.calls import Body, Call, Links, User
+from swhkit.api.calls import NO_HEADERS, Body, Call, Links, User
 from swhkit.api.clients import Clients, Networks
 from swhkit.api.conditions import NO_CONDITIONS, Conditions, conditions
 from swhkit.api.gate import Gate, Visitor
@@ -65,6 +65,7 @@ class Asked(msgspec.Struct, frozen=True):
     conditions: Conditions = NO_CONDITIONS
     user: User | None = None
     id: str = "-"
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 def make_app(
@@ -213,6 +214,8 @@ class Service:
             asked = msgspec.structs.replace(asked, user=visitor.user)
         if request.method == "POST" and "POST" in match.route.methods:
             asked = msgspec.structs.replace(asked, body=await incoming.body(request))
+            if match.route.reads_headers:
+                asked = msgspec.structs.replace(asked, headers=incoming.headers(request))
         if match.route.name in self._on_loop:
             return self._work(match, asked)
         return await self._threads.call(self._work, match, asked)
@@ -233,6 +236,8 @@ class Service:
             if asked.method not in allowed(route.methods):
                 raise errors.MethodNotAllowed(f'Method "{errors.clean(asked.method)}" not allowed.')
             ready = self._answer(match, asked, kind)
+        except errors.NoResource:
+            return _unrouted(asked)
         except Exception as error:  # noqa: BLE001 - the one table decides
             ready = _failed(errors.failure(error), kind, fields, asked, route)
         ready.headers.setdefault("Allow", _allow(route.methods))
@@ -252,12 +257,14 @@ class Service:
             asked.user,
             self.metrics,
             self._desk,
+            asked.headers,
         )
         answer = match.route.handler(call)
         if isinstance(answer, Blob):
             return sendable(answer, asked.conditions, asked.method)
         if isinstance(answer, Document):
-            ready = Ready(200, {"Content-Type": answer.media_type, **answer.headers}, answer.body)
+            headers = {"Content-Type": answer.media_type, **answer.headers}
+            ready = Ready(answer.status, headers, answer.body)
             return _kept(ready, asked)
         if isinstance(answer, Page):
             page = pages.render(answer.template, asked.base, answer.values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import quote
 
 import msgspec
@@ -15,6 +16,7 @@ from swhkit.desk import Desk
 #: Characters that stay as they are in the path of a link (RFC 3986: sub-delims and what a segment may have).
 _SAFE = "/~:@!$&'()*+,;="
 _PLAIN = re.compile(r"[A-Za-z0-9_:]*", re.ASCII)
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class User(msgspec.Struct, frozen=True):
@@ -52,7 +54,11 @@ class Links(msgspec.Struct, frozen=True):
 
 class Call(msgspec.Struct, frozen=True):
     """The archive, links, parameters of the path (decoded) and of the query, the body of a POST, who asks (None:
-    nobody we know), what the server counts of itself, and the desk that takes requests (None: none are taken)."""
+    nobody we know), what the server counts of itself, and the desk that takes requests (None: none are taken).
+
+    ``headers`` are those of the request for routes that read them (``Route.reads_headers``), else empty: names in lower
+    case, the values of a repeated one joined by ``, ``.
+    """
 
     archive: Archive
     links: Links
@@ -63,6 +69,7 @@ class Call(msgspec.Struct, frozen=True):
     user: User | None = None
     metrics: Metrics | None = None
     desk: Desk | None = None
+    headers: Mapping[str, str] = NO_HEADERS
 
     def here(self, route: str, **query: str | int | bytes | None) -> str | None:
         """The URL of a route with the parameters of this call's path and ``query`` (None: left out), sorted by name."""

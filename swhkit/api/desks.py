@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import email.utils
 from collections.abc import Mapping
 
 from swhkit.api.auth import Forbidden
 from swhkit.api.calls import Call
+from swhkit.api.paging import never_cached
 from swhkit.desk import Desk
 
 
@@ -19,7 +19,4 @@ def desk_of(call: Call) -> Desk:
 
 def never_kept() -> Mapping[str, str]:
     """Headers of an answer that no cache may keep, as the public archive sends them."""
-    return {
-        "Cache-Control": "max-age=0, no-cache, no-store, must-revalidate, private",
-        "Expires": email.utils.formatdate(usegmt=True),
-    }
+    return never_cached()

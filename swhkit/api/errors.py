@@ -15,6 +15,7 @@ import msgspec
 from swhkit import errors
 from swhkit.api.requestids import CURRENT
 from swhkit.query import Unreadable
+from swhkit.saving import Rejected
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +83,10 @@ class UnsupportedMediaType(ApiError):
     status, name = 415, "UnsupportedMediaType"
 
 
+class NoResource(Exception):
+    """A path that fits a route and still leads nowhere: the answer is that of a URL that leads nowhere."""
+
+
 class Failure(msgspec.Struct, frozen=True):
     """An error answer: status, extra headers, body."""
 
@@ -92,6 +97,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 #: Exception type → (status, class name told). The first that fits counts.
 TABLE: tuple[tuple[type[Exception], int, str], ...] = (
+    (Rejected, 403, "ForbiddenExc"),
     (errors.InvalidInput, 400, "BadInputExc"),
     (errors.NotHeld, 404, "NotFoundExc"),
     (errors.Unreachable, 503, "StorageAPIError"),

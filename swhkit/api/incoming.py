@@ -63,6 +63,14 @@ def with_slash(request: web.Request) -> str:
     return quote(f"{raw}/{mark}{query}".encode("utf-8", "surrogateescape"), safe=_PRINTABLE)
 
 
+def headers(request: web.Request) -> dict[str, str]:
+    """All headers, with names in lower case and the values of a repeated one joined by ``, `` (RFC 9110, 5.3)."""
+    found: dict[str, list[str]] = {}
+    for name, value in request.headers.items():
+        found.setdefault(name.lower(), []).append(value)
+    return {name: ", ".join(values) for name, values in found.items()}
+
+
 async def expected(request: web.Request) -> None:
     """Answer ``Expect: 100-continue``, unless the body will be refused by what is said of it. Other expectations are
     passed over (RFC 9110, 10.1.1)."""

@@ -27,7 +27,7 @@ REFUSALS: Mapping[int, tuple[str, str, tuple[str, ...]]] = {
     ),
     405: ("MethodNotAllowed", "The resource is there for other methods; see the header Allow.", ("Error",)),
     406: ("NotAcceptable", "None of the forms that Accept lists can be had.", ("Error",)),
-    409: ("Conflict", "It is there already.", ("Error",)),
+    409: ("Conflict", "It is there already; the answer is a sentence that names it.", ("Sentence",)),
     413: ("PayloadTooLarge", "More was sent than is taken at once.", ("Error",)),
     415: ("UnsupportedMediaType", "The body is of a type that is not understood.", ("Error",)),
     416: ("RangeNotSatisfiable", "The range begins behind the end.", ("Error",)),
@@ -142,7 +142,7 @@ def _operation(route: Route, method: str) -> Json:
         "responses": _responses(route, method),
     }
     if method == "POST":
-        operation["requestBody"] = {"content": _bodies(route.body)}
+        operation["requestBody"] = {"content": _bodies(route)}
     if route.permission is not None:
         operation["security"] = [{"bearer": []}]
     return operation
@@ -177,11 +177,11 @@ def _parameter(parameter: Parameter) -> Json:
     }
 
 
-def _bodies(schema: Schema) -> Json:
-    types = ["application/json"]
-    if schema.get("type") == "object":
+def _bodies(route: Route) -> Json:
+    types = list(route.body_types) or ["application/json"]
+    if not route.body_types and route.body.get("type") == "object":
         types += ["application/x-www-form-urlencoded", "multipart/form-data"]
-    return {name: {"schema": dict(schema)} for name in types}
+    return {name: {} if name == "text/csv" else {"schema": dict(route.body)} for name in types}
 
 
 def _responses(route: Route, method: str) -> Json:
@@ -204,6 +204,9 @@ def _responses(route: Route, method: str) -> Json:
         responses[str(status)] = {"$ref": f"#/components/responses/{REFUSALS[status][0]}"}
     for status in route.pictured:
         responses[str(status)] = _pictured(route, status)
+    for status, schema in route.refused.items():
+        either = {"anyOf": [schema, _schema_of(status)]}
+        responses[str(status)] = {**_refusal(status), "content": _forms(either)}
     return dict(sorted(responses.items()))
 
 

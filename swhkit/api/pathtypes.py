@@ -84,6 +84,9 @@ TYPES: dict[str, PathType] = {
     "extid": PathType(
         r".+", "The identifier.", {"type": "string", "pattern": "^([0-9a-f][0-9a-f])+$"}, _HEX40
     ),
+    "word": PathType(
+        r"[a-z][a-z0-9_-]*", "A name.", {"type": "string", "pattern": "^[a-z][a-z0-9_-]*$"}, "github"
+    ),
     "pattern": PathType(
         r".*", "Words separated by spaces, or nothing.", {"type": "string"}, "example.org git"
     ),
@@ -105,6 +108,19 @@ TYPES: dict[str, PathType] = {
         "A type of visits.",
         {"type": "string", "pattern": "^[a-z]+$"},
         "git",
+    ),
+    # As short as can be: what follows may have "/url/" in it.
+    "save_type": PathType(
+        r".+?",
+        "A type of visits.",
+        {"type": "string", "enum": ["archives", "bzr", "cvs", "git", "hg", "svn", "tarball"]},
+        "git",
+    ),
+    "uuid": PathType(
+        r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+        "The id of a request.",
+        {"type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+        "5d5e6ba1-a8de-4e5c-a6d6-3c1ea5cbf3a2",
     ),
     "hexes": PathType(
         r"[0-9A-Fa-f]+(?:/[0-9A-Fa-f]+)*",

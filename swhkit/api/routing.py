@@ -52,6 +52,8 @@ class Route(msgspec.Struct, frozen=True):
     ``headers`` are further ones, with one line on each. ``about`` says what a parameter of the path is where its type
     does not say it well enough. ``doc`` names the page of documentation where that is not the path without its
     parameters; routes may share one. ``older`` forms, which clients of earlier days ask for, stand last in lists.
+    ``body_types`` are the media types of a POST's body, where they are not those of JSON and forms; ``refused`` are the
+    schemas of refusals in a form of the route's own, by status. A handler that ``reads_headers`` is given those of a POST.
     """
 
     name: str
@@ -75,6 +77,9 @@ class Route(msgspec.Struct, frozen=True):
     doc: str = ""
     pictured: tuple[int, ...] = ()
     older: bool = False
+    body_types: tuple[str, ...] = ()
+    refused: Mapping[int, Mapping[str, object]] = {}
+    reads_headers: bool = False
 
     @property
     def documented(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from swhkit.saving import BULK_TYPES, TYPES
+
 Schema = Mapping[str, object]
 
 
@@ -70,12 +72,15 @@ FLAG: Schema = {
 URL: Schema = {"type": "string", "format": "uri-reference"}
 DATE: Schema = {"type": "string", "format": "date-time"}
 ANY: Schema = {"type": "object"}
+UUID: Schema = {"type": "string", "format": "uuid"}
 ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{40}$"}
 DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 SWHID: Schema = {"type": "string", "pattern": "^swh:1:(cnt|dir|rev|rel|snp):[0-9a-f]{40}$"}
 EXTENDED_SWHID: Schema = {"type": "string", "pattern": "^swh:1:(cnt|dir|rev|rel|snp|ori|emd):[0-9a-f]{40}$"}
 OBJECT_TYPES = ("content", "directory", "revision", "release", "snapshot")
 VISIT_STATUSES = ("created", "ongoing", "full", "partial", "not_found", "failed")
+SAVE_STATUSES = ("pending", "accepted", "rejected")
+TASK_STATUSES = ("not created", "pending", "scheduled", "running", "succeeded", "failed")
 AUTHORITIES = ("deposit_client", "forge", "registry")
 FAILURES = said(array(TEXT), "Keys whose bytes are not UTF-8; there they are written as \\xNN.")
 _LONE = {"decoding_failures": FAILURES}
@@ -298,6 +303,70 @@ COMPONENTS: Mapping[str, Schema] = {
         "All documented resources: pairs of a category and the list of its resources.",
         {"doc_routes": array(array({"anyOf": [TEXT, array(ref("Resource"))]}, minItems=2, maxItems=2))},
     ),
+    "SaveRequest": record(
+        "A request to save an origin, and what became of it.",
+        {
+            "id": INTEGER,
+            "origin_url": TEXT,
+            **dict.fromkeys(("visit_type", "origin_type"), choice(tuple(TYPES))),
+            "save_request_date": DATE,
+            "save_request_status": choice(SAVE_STATUSES),
+            "save_task_status": choice(TASK_STATUSES),
+            "visit_status": nullable(choice(VISIT_STATUSES)),
+            "visit_date": nullable(DATE),
+            "loading_task_id": said(INTEGER, "-1 where there is no job."),
+            "note": TEXT,
+            "from_webhook": BOOLEAN,
+            "webhook_origin": TEXT,
+            "snapshot_swhid": nullable(SWHID),
+            "request_url": URL,
+        },
+        {"snapshot_url": URL, "next_run": nullable(DATE)},
+    ),
+    "WebhookAnswer": record(
+        "The request to save an origin that a delivery has led to.",
+        {
+            "id": INTEGER,
+            "request_url": URL,
+            "origin_url": TEXT,
+            "visit_type": choice(tuple(TYPES)),
+            "save_request_date": DATE,
+            "save_request_status": choice(SAVE_STATUSES),
+            "save_task_status": choice(TASK_STATUSES),
+            "save_task_next_run": said(nullable(DATE), "null as long as no visit is to come."),
+        },
+    ),
+    "Pong": record("The answer to a delivery that only tests the connection.", {"message": TEXT}),
+    "BulkAccepted": record(
+        "A bulk request that was accepted.",
+        {"status": choice(("accepted",)), "request_id": UUID, "request_info_url": URL},
+    ),
+    "BulkRejected": record(
+        "Why nothing of a bulk request was taken.",
+        {"status": choice(("rejected",)), "reason": TEXT},
+        {
+            "rejected_origins": array(
+                record("An origin that is refused.", {"origin": ANY, "rejection_reason": TEXT})
+            )
+        },
+    ),
+    "BulkRequest": record(
+        "A bulk request.", {"request_id": UUID, "request_date": DATE, "request_info_url": URL}
+    ),
+    "BulkOrigin": record(
+        "An origin of a bulk request, and what became of it.",
+        {
+            "origin_url": TEXT,
+            "visit_type": choice(BULK_TYPES),
+            "status": choice(SAVE_STATUSES),
+            "last_scheduling_date": nullable(DATE),
+            "last_visit_date": nullable(DATE),
+            "last_visit_status": nullable(choice(("successful", "failed"))),
+            "last_snapshot_swhid": nullable(SWHID),
+            "rejection_reason": nullable(TEXT),
+            "browse_url": nullable(URL),
+        },
+    ),
     "Error": record(
         "Why a request was refused.",
         {"exception": said(TEXT, "The class of the error; does not change."), "reason": TEXT},
@@ -307,6 +376,7 @@ COMPONENTS: Mapping[str, Schema] = {
         "Which parameters do not validate, and why.",
         {"exception": choice(("ValidationError",)), "reason": mapping(array(TEXT))},
     ),
+    "Sentence": said(TEXT, "What a person is told."),
     "Unrouted": record(
         "The answer where no resource is.", {"error": choice(("Resource not found",)), "reason": TEXT}
     ),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from swhkit.api import (
+    add_forge,
     badges,
+    bulk,
     contents,
     directories,
     extids,
@@ -19,10 +21,13 @@ from swhkit.api import (
     persons,
     releases,
     revisions,
+    saves,
     searching,
     site,
     snapshots,
     statistics,
+    status,
+    webhooks,
 )
 from swhkit.api.routing import Route
 
@@ -39,7 +44,12 @@ _RESOURCES: tuple[Route, ...] = (
     *extids.ROUTES,
     *extrinsic.ROUTES,
     *persons.ROUTES,
+    *add_forge.ROUTES,
+    *status.ROUTES,
     *searching.ROUTES,
+    *bulk.ROUTES,
+    *saves.ROUTES,
+    *webhooks.ROUTES,
     *(msgspec.structs.replace(route, older=True) for route in older.ROUTES),
     *origins.ROUTES,
     *badges.ROUTES,

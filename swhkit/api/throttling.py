@@ -29,6 +29,8 @@ UNLIMITED = 1_000_000
 FOR_USERS = 10
 #: The permission that lifts all limits.
 EXEMPTED = "swh.web.api.throttling_exempted"
+#: Scopes of which a permission lifts the limits.
+LIFTED = {"swh_save_origin": "swh.web.api.save_origin"}
 #: Windows that are remembered, about 250 bytes each.
 WINDOWS = 100_000
 _HOUR = 3600
@@ -95,7 +97,7 @@ class Limits:
 
     def count(self, client: Client, user: User | None, scope: str | None, method: str = "GET") -> Verdict:
         """Count a request in its scope and say where the client stands. A scope of None counts nothing."""
-        if not self._factor or self._is_exempt(client, user):
+        if not self._factor or self._is_exempt(client, user, scope):
             return self._unlimited()
         name, limit, seconds = self._rate(scope, method, user)
         key = (name, f"user {user.name}" if user is not None else _subscriber(client.address))
@@ -115,8 +117,9 @@ class Limits:
         window.used += 1
         return Verdict(limit, limit - window.used, window.reset)
 
-    def _is_exempt(self, client: Client, user: User | None) -> bool:
-        if user is not None and user.may(EXEMPTED):
+    def _is_exempt(self, client: Client, user: User | None, scope: str | None) -> bool:
+        lifted = LIFTED.get(scope or "")
+        if user is not None and (user.may(EXEMPTED) or (lifted is not None and user.may(lifted))):
             return True
         return not client.hidden and client.address in self._exempt
 

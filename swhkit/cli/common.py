@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from swhkit import assemble, config, desk
 from swhkit.archive import Archive
 from swhkit.config import Configuration, Settings
 from swhkit.desk import Desk
+from swhkit.errors import InvalidInput
 from swhkit.registry import Registry
 from swhkit.requests import Requests
 
@@ -78,6 +80,30 @@ def open_desk(ctx: click.Context, *, create: bool = True) -> Desk:
     found = desk.open_desk(archive, configuration(ctx), create=create)
     ctx.call_on_close(found.close)
     return found
+
+
+def desk_if_any(ctx: click.Context) -> Desk | None:
+    """The desk of this call's archive, to be read; None if nobody has asked for anything yet. Raises ``NotHeld`` if there is
+    no archive."""
+    archive, found = open_archive(ctx, write=False), configuration(ctx)
+    known = request_store(ctx)
+    if known is None:
+        return None
+    known.close()
+    opened = desk.open_desk(archive, found)  # one that has requests may lack the store of jobs
+    ctx.call_on_close(opened.close)
+    return opened
+
+
+def as_url(text: str) -> str:
+    """A path that is there becomes absolute, without dots; everything else stays for the address policy to judge."""
+    if "://" in text or not text or "\0" in text:
+        return text
+    if Path(text).exists():
+        return os.path.abspath(text)  # noqa: PTH100 (links stay: the name a person gave is the origin)
+    if text.startswith(("/", "./", "../")):
+        raise InvalidInput(f"{text}: there is no such path")
+    return text
 
 
 def emit_json(value: object) -> None:

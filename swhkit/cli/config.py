@@ -55,6 +55,7 @@ def _unusable(found: Configuration) -> Iterator[str]:
     parts: list[tuple[PartKind, Part]] = [("object store", archive.objects), ("catalog", archive.catalog)]
     parts += [("request store", archive.requests)]
     parts += [("loader", part) for part in found.settings.loaders.values()]
+    parts += [("webhook", part) for part in found.settings.webhooks.values()]
     for kind, part in parts:
         try:
             found.registry.factory(kind, part.provider)
@@ -63,7 +64,8 @@ def _unusable(found: Configuration) -> Iterator[str]:
 
 
 def _warnings(found: Configuration) -> Iterator[str]:
-    """A sentence for each thing that an open server lacks."""
+    """A sentence for each thing that an open server lacks, and for webhooks that anybody can be."""
+    yield from _unproven(found)
     server = found.settings.server
     if not _is_open(server):
         return
@@ -80,6 +82,18 @@ def _warnings(found: Configuration) -> Iterator[str]:
         )
     if (lack := _lack_of_tokens(found)) is not None:
         yield f"{lack}, so that everybody who reaches {where} is anonymous; `swhkit token create` makes one"
+
+
+def _unproven(found: Configuration) -> Iterator[str]:
+    """A sentence on webhooks that are named, so that deliveries of them are meant to come, and have no secret."""
+    parts = found.settings.webhooks.items()
+    names = [name for name, part in parts if not getattr(part.config, "secret", None)]
+    if names:
+        keys = ", ".join(f"webhooks.{name}.secret" for name in names)
+        yield (
+            f"webhooks take deliveries without proof that they come from the forge ({', '.join(names)}): anybody can have "
+            f"visits asked for in its name; set {keys} to what the forge is told to sign with"
+        )
 
 
 def _is_open(server: ServerSettings) -> bool:

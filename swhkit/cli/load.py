@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-import os
+import logging
 import signal
 from pathlib import Path
 
 import click
 import msgspec
 
-from swhkit import assemble, visit
+from swhkit import assemble, freshness, visit
 from swhkit.archive import Archive
-from swhkit.cli.common import configuration, emit_json, json_option, open_archive
+from swhkit.cli.common import as_url, configuration, emit_json, json_option, open_archive, request_store
 from swhkit.cli.main import printable
 from swhkit.cli.progress import shown
 from swhkit.config import Configuration
-from swhkit.errors import InvalidInput
+from swhkit.errors import InvalidInput, SwhkitError
 from swhkit.interrupts import Cancelled, ended_by_signals
 from swhkit.model import VisitStatus
 from swhkit.net import Network, without_secret
 from swhkit.registry import Registry
+from swhkit.requests import Requests
 from swhkit.visit import Report
 
+_LOG = logging.getLogger(__name__)
 _TERMINATED = 128 + signal.SIGTERM
 #: The visit type of packages, and the setting that their archives are listed in.
 _PACKAGES, _ARTIFACTS = "tar", "artifacts"
@@ -79,6 +82,7 @@ def command(
     for request in requests:
         assemble.make_loader(found, request.visit_type, settings)
     archive = open_archive(ctx, write=True)
+    store = _requests(ctx)
     reports = []
     try:
         with ended_by_signals() as asked:
@@ -90,6 +94,7 @@ def command(
                     )
                 reports.append(_visit(found, archive, request, network, settings))
                 _tell_plugins(found, archive, reports[-1])
+                _note_freshness(found, archive, store, reports[-1])
                 if not as_json:
                     click.echo(_line(reports[-1]))
                 if asked.is_set():
@@ -103,7 +108,7 @@ def command(
 
 
 def _request(text: str, visit_type: str | None, network: Network, registry: Registry) -> Request:
-    target = network.check(_as_url(text), resolve=False)
+    target = network.check(as_url(text), resolve=False)
     chosen = visit_type or registry.visit_type(target.url)
     if chosen is None:
         known = ", ".join(sorted(registry.loaders()))
@@ -111,17 +116,6 @@ def _request(text: str, visit_type: str | None, network: Network, registry: Regi
             f"{without_secret(text)}: its form does not tell the visit type; name it with --type ({known})"
         )
     return Request(target.url, chosen, visit_type is None)
-
-
-def _as_url(text: str) -> str:
-    """A path that is there becomes absolute, without dots; everything else stays for the address policy to judge."""
-    if "://" in text or not text or "\0" in text:
-        return text
-    if Path(text).exists():
-        return os.path.abspath(text)  # noqa: PTH100 (links stay: the name a person gave is the origin)
-    if text.startswith(("/", "./", "../")):
-        raise InvalidInput(f"{text}: there is no such path")
-    return text
 
 
 def _options(options: tuple[str, ...]) -> dict[str, str]:
@@ -183,6 +177,31 @@ def _tell_plugins(found: Configuration, archive: Archive, report: Report) -> Non
     ended = archive.catalog.visit(report.origin, report.visit)
     if ended is not None and ended.status.final:
         found.registry.visit_finished(ended, report)
+
+
+def _requests(ctx: click.Context) -> Requests | None:
+    """The request store, if there is one that can be used: no visit needs it."""
+    try:
+        store = request_store(ctx)
+    except (SwhkitError, OSError) as error:
+        _LOG.warning("how fresh the origins are is not written down: %s", error)
+        return None
+    if store is not None:
+        ctx.call_on_close(store.close)
+    return store
+
+
+def _note_freshness(
+    found: Configuration, archive: Archive, requests: Requests | None, report: Report
+) -> None:
+    """A visit counts for the schedule, too, whoever had it made. It is good without that."""
+    if requests is None:
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        freshness.note(archive, requests, found, report.origin, report.visit_type, now)
+    except (SwhkitError, OSError) as error:
+        _LOG.warning("how fresh %s is was not written down: %s", without_secret(report.origin), error)
 
 
 def _line(report: Report) -> str:

@@ -24,6 +24,21 @@ MAX_NODES = 100_000
 #: Nodes as they stand in the text: bounds the time the parser takes.
 MAX_WRITTEN = 20_000
 
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What a text may have: bytes, levels of nesting, aliases, nodes as they are written, and once every alias is
+    expanded."""
+
+    size: int = MAX_BYTES
+    depth: int = MAX_DEPTH
+    aliases: int = MAX_ALIASES
+    written: int = MAX_WRITTEN
+    made: int = MAX_NODES
+
+
+#: The bounds of a configuration.
+FILE = Bounds()
+
 Value = str | int | float | bool | list["Node"] | dict[str, "Node"] | None
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -52,16 +67,40 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{self.place}: {self.path}: {self.message}" if self.path else f"{self.place}: {self.message}"
 
 
-def parse(data: bytes, name: str, environment: Mapping[str, str]) -> tuple[Node, list[Problem]]:
+def plain(data: bytes, name: str, bounds: Bounds) -> Any:
+    """The same as plain Python values, for what is no configuration: a ``${NAME}`` in it stands for itself.
+
+    Raises ``ConfigError``, for whatever is wrong.
+    """
+    root, problems = parse(data, name, None, bounds)
+    if problems:
+        raise ConfigError(str(problems[0]))
+    return _plain(root)
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node.value, list):
+        return [_plain(child) for child in node.value]
+    if isinstance(node.value, dict):
+        return {key: _plain(child) for key, child in node.value.items()}
+    return node.value
+
+
+def parse(
+    data: bytes, name: str, environment: Mapping[str, str] | None, bounds: Bounds = FILE
+) -> tuple[Node, list[Problem]]:
     """The root node (null for an empty file) and the problems that leave the rest readable: duplicate keys, missing
-    variables. Raises ``ConfigError`` for what is not acceptable YAML at all; ``name`` stands for the file there."""
-    if len(data) > MAX_BYTES:
+    variables. Raises ``ConfigError`` for what is not acceptable YAML at all; ``name`` stands for the file there.
+
+    Without an ``environment`` nothing is taken from it.
+    """
+    if len(data) > bounds.size:
         raise ConfigError(
-            f"{name}:1: the file is larger than {MAX_BYTES >> 20} MiB, which no configuration needs"
+            f"{name}:1: the file is larger than {bounds.size >> 20} MiB, which no configuration needs"
         )
     try:
         text = data.decode("utf-8-sig")
-        _measure(text, name)
+        _measure(text, name, bounds)
         root = yaml.compose(text, Loader=_LOADER)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
@@ -70,13 +109,13 @@ def parse(data: bytes, name: str, environment: Mapping[str, str]) -> tuple[Node,
         raise ConfigError(f"{name}:{_line(error.problem_mark)}: not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}:1: not valid YAML: {str(error).splitlines()[0]}") from None
-    reader = _Reader(name, environment)
+    reader = _Reader(name, environment, bounds)
     if root is None:
         return Node(None, f"{name}:1"), []
     return reader.node(root, "", f"{name}:{_line(root.start_mark)}", 0), reader.problems
 
 
-def _measure(text: str, name: str) -> None:
+def _measure(text: str, name: str, bounds: Bounds) -> None:
     """Refuse what would be costly to compose, by looking at the parser's events, which come one by one."""
     depth = written = aliases = 0
     for event in yaml.parse(text, Loader=_LOADER):
@@ -87,9 +126,9 @@ def _measure(text: str, name: str) -> None:
         written += isinstance(event, yaml.NodeEvent)
         aliases += isinstance(event, yaml.AliasEvent)
         for count, limit, what in (
-            (depth, MAX_DEPTH, "levels of nesting"),
-            (written, MAX_WRITTEN, "values"),
-            (aliases, MAX_ALIASES, "aliases"),
+            (depth, bounds.depth, "levels of nesting"),
+            (written, bounds.written, "values"),
+            (aliases, bounds.aliases, "aliases"),
         ):
             if count > limit:
                 raise ConfigError(
@@ -100,15 +139,15 @@ def _measure(text: str, name: str) -> None:
 class _Reader:
     """Turns composed nodes into ours; aliases are expanded, so it counts what it makes."""
 
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
-        self.name = name
+    def __init__(self, name: str, environment: Mapping[str, str] | None, bounds: Bounds) -> None:
+        self.name, self._bounds = name, bounds
         self.environment = environment
         self.problems: list[Problem] = []
         self._made = 0
 
     def node(self, source: yaml.Node, path: str, place: str, depth: int) -> Node:
         self._made += 1
-        if self._made > MAX_NODES or depth > MAX_DEPTH:
+        if self._made > self._bounds.made or depth > self._bounds.depth:
             raise ConfigError(f"{place}: aliases expand to more than is allowed; write it more plainly")
         if isinstance(source, yaml.MappingNode) and source.tag == f"{_TAG}map":
             return Node(dict(self._entries(source, path, depth)), place)
@@ -152,6 +191,9 @@ class _Reader:
         return self._expanded(text, path, place)
 
     def _expanded(self, text: str, path: str, place: str) -> Node:
+        if self.environment is None:
+            return Node(text, place)
+        environment = self.environment
         names: list[str] = []
         taken = 0
 
@@ -162,16 +204,16 @@ class _Reader:
             name = match[2] or ""
             if not _NAME.fullmatch(name):
                 message = f"{match[0]!r} names no variable; write ${{NAME}}, or $${{ for a plain ${{"
-            elif name not in self.environment:
+            elif name not in environment:
                 message = f"the environment variable {name} is not set"
             else:
                 names.append(name)
-                taken += len(self.environment[name])
+                taken += len(environment[name])
                 if taken > MAX_BYTES:
                     raise ConfigError(
                         f"{place}: {path}: more than {MAX_BYTES >> 20} MiB come from the environment"
                     )
-                return self.environment[name]
+                return environment[name]
             self.problems.append(Problem(place, path, message))
             return ""
 

@@ -44,11 +44,10 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct):
-    """What became of the batches so far: counts as in ``Crawled``, URLs of before (URL, type) of what was renamed, and
-    the first reason for which a row was refused."""
+    """What became of the batches so far: counts as in ``Crawled`` (of repeated keys each), URLs of before (URL, type) of
+    what was renamed, and the first reason for which a row was refused."""
 
     repositories: int = 0
-    new: int = 0
     renamed: int = 0
     refused: int = 0
     scheduled: int = 0
@@ -74,7 +73,6 @@ class Taker:
         by_key = {one.seen.key: one for one in judged}  # of repeated keys the last counts, as in the store
         told = self.so_far
         told.repositories += len(by_key)
-        told.new += len(noted.new)
         told.renamed += len(noted.renamed)
         told.former |= {(former, by_key[key].seen.visit_type) for key, former in noted.renamed}
         self._keep_metadata(list(by_key.values()), frozenset(noted.new))
@@ -196,12 +194,15 @@ class Taker:
 
 
 def has_changed(row: Freshness, last_update: datetime.datetime | None) -> bool:
-    """Whether a forge tells of a change that no visit has seen. An origin that is visited every so often and fails is not
-    tried anew for the same change: that is what its interval is for."""
-    if last_update is None:
+    """Whether a forge tells of a change that no visit has seen.
+
+    An origin that is visited every so often and fails is not tried anew for the same change: that is what its interval is
+    for. One without an interval is, at each listing, until a visit of it was good.
+    """
+    if last_update is None or row.visited is None:
         return False
-    seen = row.succeeded if row.every is None else row.visited
-    return last_update > seen if seen is not None else False
+    seen = row.visited if row.every is not None else row.succeeded
+    return seen is None or last_update > seen
 
 
 def _listed(desk: Desk, forge: int, *, enabled: bool) -> Iterator[Seen]:

@@ -2,15 +2,17 @@
 
 from swhkit.forge.asking import ForgeLimits
 from swhkit.forge.client import ForgeClient
-from swhkit.forge.contract import Forge, ForgeContext, Repository
+from swhkit.forge.contract import Forge, ForgeConfig, ForgeContext, Moment, Repository
 from swhkit.forge.paging import Fetched, Paging, by_body, by_header, by_link, by_number, with_parameters
 
 __all__ = [
     "Fetched",
     "Forge",
     "ForgeClient",
+    "ForgeConfig",
     "ForgeContext",
     "ForgeLimits",
+    "Moment",
     "Paging",
     "Repository",
     "by_body",

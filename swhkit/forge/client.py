@@ -10,6 +10,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ from swhkit.net import Network, Target
 from swhkit.requests.schedule import Page
 
 T = TypeVar("T")
+#: How often in a row the very same page may come under another address: an instance may know nothing of pages.
+_SAME = 10
 _NONE: Mapping[str, str] = {}
 #: What is remembered of the headers of an answer: those that lead to the next page.
 _KEPT_HEADERS = ("link", "x-next-page", "x-total-count", "x-total-pages")
@@ -37,9 +40,9 @@ class ForgeClient:
     the forge is then asked whether it is unchanged (``If-None-Match``). ``deadline`` is a ``time.monotonic()``.
     ``sleep`` and ``now`` (Unix time) are there for tests.
 
-    Paths that begin with ``/`` are below ``url``; absolute URLs must be on the same server (``InvalidUrl`` otherwise).
-    All verbs raise ``NotFound`` for 404 and 410, ``Unavailable`` for all else that is no usable answer; its
-    ``retry_after`` is set when the forge wants to be left alone for longer than one can wait.
+    Paths that begin with ``/`` are below ``url``; absolute URLs must be on the same server. All verbs raise ``NotFound``
+    for 404 and 410, ``Unavailable`` for all else that is no usable answer; its ``retry_after`` is set when the forge
+    wants to be left alone for longer than one can wait.
     """
 
     def __init__(
@@ -65,8 +68,11 @@ class ForgeClient:
         """A client for the forge's API at ``url``: a path below the instance's URL, or an absolute URL, which may be on a
         server of its own. ``headers`` go with every request: the token (``Authorization: Bearer …``), ``Accept``.
 
-        Raises ``InvalidInput`` if a token would go over plain http, unless the operator wrote an http URL.
+        Raises ``InvalidInput`` if a token would go over plain http, unless the operator wrote an http URL, and for a token
+        that no header can have.
         """
+        if bad := [name for name, value in headers.items() if not (value.isascii() and value.isprintable())]:
+            raise InvalidInput(f"{self.url}: the token for {bad[0]} has characters that a header cannot have")
         other = copy.copy(self)
         other.url, other._server = self._absolute(url).rstrip("/"), None
         other._headers = headers
@@ -85,26 +91,31 @@ class ForgeClient:
         headers: Mapping[str, str] = _NONE,
     ) -> T:
         """The JSON behind ``url`` as a ``shape``: a ``msgspec.Struct`` type, ``dict[str, Any]``, ``list[int]`` …"""
-        return self._get(self._with(url, params), headers, lambda page: decoded(page.body, shape, page.url))
+        return self.get_document(url, shape, params=params, headers=headers)[0]
 
-    def get_text(
+    def get_document(
         self,
         url: str,
+        shape: type[T],
         *,
         params: Mapping[str, str | int] = _NONE,
         headers: Mapping[str, str] = _NONE,
-        end: str = "",
-    ) -> str:
+    ) -> tuple[T, bytes]:
+        """As ``get_json``, with the bytes it came as."""
+        return self._get(
+            self._with(url, params), headers, lambda page: (decoded(page.body, shape, page.url), page.body)
+        )
+
+    def get_text(self, url: str, *, params: Mapping[str, str | int] = _NONE, end: str = "") -> str:
         """The text behind ``url``, read as UTF-8. ``end`` is what it must have near its end (``</html>``), in any case:
         a page may break off without a trace."""
+        return self._get(self._with(url, params), _NONE, lambda page: _whole(page, end)).text
 
-        def taken(page: Fetched) -> str:
-            text = page.body.decode("utf-8", "replace")
-            if end.lower() not in text[-4096:].lower():
-                raise Unavailable(f"{page.url}: the answer has not come whole (there is no {end} at its end)")
-            return text
-
-        return self._get(self._with(url, params), headers, taken)
+    def texts(
+        self, url: str, *, paging: Paging, params: Mapping[str, str | int] = _NONE, end: str = ""
+    ) -> Iterator[Fetched]:
+        """The pages of a listing that is no JSON, as ``pages`` has them, without items; ``end`` as for ``get_text``."""
+        return self._walk(self._with(url, params), lambda page: _whole(page, end), paging, True)
 
     def each(
         self,
@@ -136,26 +147,33 @@ class ForgeClient:
 
         Raises ``Unavailable`` for a listing that has no end, and for one that leads to another server.
         """
-        following: str | None = self._with(url, params)
-        seen = set[int]()
-        while following is not None:
-            if hash(following) in seen or len(seen) >= self._limits.pages:
-                raise Unavailable(f"{plain_url(following)}: the listing has no end (after {len(seen)} pages)")
-            page = self._page(following, within, remember, first=not seen)
-            yield page
-            seen.add(hash(following))
-            following = self._following(page, paging)
 
-    def _page(self, url: str, within: str, remember: bool, *, first: bool) -> Fetched:
         def taken(page: Fetched) -> Fetched:
             return msgspec.structs.replace(page, items=items_of(page.body, within, page.url))
 
-        try:
-            return self._get(url, _NONE, taken, remember)
-        except NotFound as error:
-            if first:
-                raise
-            raise Unavailable(f"{error}: a listing breaks off") from error
+        return self._walk(self._with(url, params), taken, paging, remember)
+
+    def _walk(
+        self, url: str, take: Callable[[Fetched], Fetched], paging: Paging, remember: bool
+    ) -> Iterator[Fetched]:
+        following: str | None = url
+        seen, before, same = set[int](), b"", 0
+        while following is not None:
+            if hash(following) in seen or len(seen) >= self._limits.pages:
+                raise Unavailable(f"{plain_url(following)}: the listing has no end (after {len(seen)} pages)")
+            try:
+                page = self._get(following, _NONE, take, remember)
+            except NotFound as error:
+                if not seen:
+                    raise
+                raise Unavailable(f"{error}: the listing breaks off") from error
+            same = same + 1 if page.body == before else 0
+            if same >= _SAME:
+                raise Unavailable(f"{page.url}: the listing has no end (this page comes again and again)")
+            yield page
+            before = page.body
+            seen.add(hash(following))
+            following = self._following(page, paging)
 
     def _following(self, page: Fetched, paging: Paging) -> str | None:
         """The URL of the next page, if it is on the forge's own server."""
@@ -165,7 +183,7 @@ class ForgeClient:
                 return None
             url = self._absolute(url)
             self._judge(url)
-        except (InvalidUrl, ValueError, msgspec.MsgspecError, RecursionError) as error:
+        except (Unavailable, ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise Unavailable(f"{page.url}: the next page is refused ({error})") from error
         return url
 
@@ -177,16 +195,16 @@ class ForgeClient:
         return with_parameters(url, params) if params else url
 
     def _judge(self, url: str) -> None:
-        """Raise ``InvalidUrl`` unless ``url`` is on the forge's own server."""
+        """Raise ``Unavailable`` unless ``url`` is on the forge's own server."""
         if self._server is None:
             self._server = self._network.check(self.url, resolve=False)
-        found, own = self._network.check(url, resolve=False), self._server
-        if "@" in urlsplit(found.url).netloc:
-            raise InvalidUrl(
-                f"{plain_url(url)[:300]}: a user name in the URL of a forge; use its token setting"
-            )
-        if not same_server(found, own):
-            raise InvalidUrl(f"{plain_url(url)[:300]}: this is not the forge's own server ({own.host})")
+        try:
+            found = self._network.check(url, resolve=False)
+        except InvalidUrl as error:
+            raise Unavailable(str(error)) from error
+        if "@" in urlsplit(found.url).netloc or not same_server(found, self._server):
+            shown = plain_url(found.url)[:300]
+            raise Unavailable(f"{shown}: this is not the forge's own server ({self._server.host})")
 
     def _get(
         self,
@@ -201,12 +219,21 @@ class ForgeClient:
         condition = {"If-None-Match": kept.etag} if kept is not None else {}
         answer = self._asker.ask(url, {**self._headers, **headers, **condition})
         if answer.status == 304 and kept is not None:
-            return take(
-                Fetched(url=plain_url(url), headers={**kept.headers, **answer.headers}, body=kept.body)
-            )
+            whole = {**kept.headers, **answer.headers}
+            with suppress(
+                Unavailable
+            ):  # it was good when it was kept: what was looked for may have been less
+                return take(Fetched(url=plain_url(url), headers=whole, body=kept.body))
+            answer = self._asker.ask(url, {**self._headers, **headers})
         taken = take(Fetched(url=plain_url(url), headers=answer.headers, body=answer.body))
         etag = answer.headers.get("etag", "")
         if remember and etag and answer.framed and len(answer.body) <= self._limits.kept_size:
             told = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
             self._keep(url, Page(etag=etag, body=answer.body, headers=told))
         return taken
+
+
+def _whole(page: Fetched, end: str) -> Fetched:
+    if end.lower() not in page.text[-4096:].lower():
+        raise Unavailable(f"{page.url}: the answer has not come whole (there is no {end} at its end)")
+    return page

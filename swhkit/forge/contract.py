@@ -5,11 +5,15 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
 from swhkit.forge.client import ForgeClient
+from swhkit.units import Secret
+
+#: A moment in JSON (RFC 3339) that says in which time zone: what forges have for dates.
+Moment = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +41,35 @@ class ForgeContext(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     client: ForgeClient
     log: logging.Logger
+
+
+class ForgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The keys that forges with an API have as a rule; their configuration types may extend it."""
+
+    token: Annotated[
+        Secret | None,
+        msgspec.Meta(description="An access token; it is sent to the forge's own API alone."),
+    ] = None
+    wikis: Annotated[bool, msgspec.Meta(description="Whether repositories of wikis are listed, too.")] = False
+    forks: Annotated[bool, msgspec.Meta(description="Whether forks are listed.")] = True
+    archived: Annotated[
+        bool, msgspec.Meta(description="Whether repositories that are archived on the forge are listed.")
+    ] = True
+
+    def select(self, repository: Repository, wiki: str | None = None) -> Iterator[Repository]:
+        """The repository, unless these settings leave it out, and that of its ``wiki`` (a URL) if they ask for it."""
+        if (repository.fork and not self.forks) or (repository.archived and not self.archived):
+            return
+        yield repository
+        if self.wikis and wiki:
+            yield Repository(
+                key=f"{repository.key}/wiki",
+                url=wiki,
+                visit_type=repository.visit_type,
+                last_update=repository.last_update,
+                archived=repository.archived,
+                fork=repository.fork,
+            )
 
 
 class Forge(Protocol):

@@ -23,6 +23,11 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     items: Sequence[msgspec.Raw] = ()
 
+    @property
+    def text(self) -> str:
+        """The body, read as UTF-8."""
+        return self.body.decode("utf-8", "replace")
+
     def value(self, name: str) -> Any:
         """The value of a key of the body (``paging.next``: one within another); None if there is none."""
         found: Any = msgspec.json.decode(self.body)

@@ -73,16 +73,16 @@ def save(
         artifacts=tuple(artifacts),
         trusted=trusted,
     )
-    decided = Prefixes.of(desk).decision(url)
-    if decided is None and asker is not None and asker.privileged:
-        desk.requests.saves.set_prefix(Prefix(prefix=url, accepted=True, date=now, user=asker.name))
     with turn(desk, url, visit_type):
-        if decided is SaveStatus.ACCEPTED or (decided is None and privileged):
+        status = Prefixes.of(desk).decision(url)
+        if status is None and asker is not None and asker.privileged:
+            desk.requests.saves.set_prefix(Prefix(prefix=url, accepted=True, date=now, user=asker.name))
+        if status is None:
+            otherwise = SaveStatus(desk.settings.save_code_now.otherwise)
+            status = SaveStatus.ACCEPTED if privileged else otherwise
+        if status is SaveStatus.ACCEPTED:
             return _accepted(desk, wanted)
-        decided = decided or SaveStatus(desk.settings.save_code_now.otherwise)
-        if decided is SaveStatus.ACCEPTED:
-            return _accepted(desk, wanted)
-        return _not_accepted(desk, msgspec.structs.replace(wanted, status=decided))
+        return _not_accepted(desk, msgspec.structs.replace(wanted, status=status))
 
 
 def decide(

@@ -91,7 +91,11 @@ def set_prefix(desk: Desk, prefix: str, *, accept: bool, user: str | None, now: 
     return made
 
 
-def remove_prefix(desk: Desk, prefix: str) -> None:
-    """Forget a prefix that was added. Raises ``NotHeld`` if it was not."""
-    if not desk.requests.saves.remove_prefix(prefix):
-        raise NotHeld(f"no prefix {prefix} was added; `swhkit save list --prefixes` shows all that hold")
+def remove_prefix(desk: Desk, prefix: str, *, accepted: bool) -> None:
+    """Forget a prefix that was added to those that are accepted, or else rejected. Raises ``NotHeld`` if it was not."""
+    known = {(one.prefix, one.accepted) for one in desk.requests.saves.prefixes()}
+    if (prefix, accepted) not in known or not desk.requests.saves.remove_prefix(prefix):
+        word = "accepted" if accepted else "rejected"
+        raise NotHeld(
+            f"no {word} prefix {prefix} was added; `swhkit save list --prefixes` shows all that hold"
+        )

@@ -70,7 +70,8 @@ def checked_url(network: Network, url: str) -> str:
     if found is not None and unquote(found[1].partition(":")[2]) not in PUBLIC_PASSWORDS:
         raise InvalidInput(_PASSWORD)
     if network.from_cli:
-        return kept_url(network.check(url, resolve=False).url)
+        network.check(url, resolve=False)
+        return kept_url(url)
     scheme, separator, _ = url.partition("://")
     try:
         if not separator or scheme.lower() not in SCHEMES:

@@ -20,7 +20,7 @@ _CACHE = 16 << 20
 _BITE = 5_000
 #: Above every number.
 _NO_ID = 1 << 64
-_FIRST_END = "SELECT min(lease_ends) FROM job WHERE state = 'leased'"
+_FIRST_END = "SELECT min(lease_ends) FROM job INDEXED BY job_lease_ends WHERE state = 'leased'"
 _BEGUN = "INSERT INTO job_group (name, begun) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET begun = excluded.begun"
 _PAUSE = """
     INSERT INTO job_group (name, paused_until) VALUES (?, ?) ON CONFLICT (name)

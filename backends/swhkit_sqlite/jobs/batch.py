@@ -39,7 +39,7 @@ class Batch:
 
     def overdue(self, now: int) -> list[Row]:
         """Those whose leases ran out."""
-        sql = f"{SELECT} WHERE state = 'leased' AND lease_ends <= ?"
+        sql = f"{SELECT} INDEXED BY job_lease_ends WHERE state = 'leased' AND lease_ends <= ?"
         return list(map(row_of, self.connection.execute(sql, (now,))))
 
     def _where(self, condition: str, values: Sequence[object]) -> Iterable[Row]:
@@ -79,7 +79,7 @@ class Batch:
         self.connection.executemany(f"DELETE FROM lane WHERE {lane}", lanes)
         self.connection.executemany(
             "INSERT INTO lane (group_name, task, priority, due, job) SELECT group_name, task, priority, due, id "
-            f"FROM job WHERE state = 'queued' AND {lane} ORDER BY due, id LIMIT 1",
+            f"FROM job INDEXED BY job_queued WHERE state = 'queued' AND {lane} ORDER BY due, id LIMIT 1",
             lanes,
         )
 

@@ -22,8 +22,9 @@ FIRST_DUE = f"""
     FROM ({_PRIORITIES}) AS wanted"""
 _HEADS = "SELECT due, job, group_name, task FROM lane WHERE priority = ? AND due <= ? ORDER BY due, job"
 _NEXT = """
-    SELECT due, id FROM job WHERE state = 'queued' AND group_name = ? AND task = ? AND priority = ?
-        AND (due, id) > (?, ?) AND due <= ? ORDER BY due, id LIMIT 1"""
+    SELECT due, id FROM job INDEXED BY job_queued
+    WHERE state = 'queued' AND group_name = ? AND task = ? AND priority = ? AND (due, id) > (?, ?) AND due <= ?
+    ORDER BY due, id LIMIT 1"""
 
 
 class Room:
@@ -53,7 +54,7 @@ class Room:
         room = 1 if self._spacing > 0 else math.inf
         if self._per_group is None:
             return room
-        sql = "SELECT count(*) FROM job WHERE state = 'leased' AND group_name = ?"
+        sql = "SELECT count(*) FROM job INDEXED BY job_leased WHERE state = 'leased' AND group_name = ?"
         leased: int = self._connection.execute(sql, (group,)).fetchone()[0]
         return min(room, self._per_group - leased)
 

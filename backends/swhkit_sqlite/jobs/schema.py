@@ -2,7 +2,8 @@
 
 A *lane* is the queue of one group, task and priority. The table ``lane`` names the first job of each lane that has any:
 so what to lease next is found among lanes, and a paused group with a hundred thousand jobs costs one look. It is derived
-from ``job`` and written in the same transaction. Moments are microseconds since 1970 UTC.
+from ``job`` and written in the same transaction. Statements that workers wait for name their index: SQLite would rather
+have ``job_state``, and read all that is leased. Moments are microseconds since 1970 UTC.
 """
 
 from __future__ import annotations

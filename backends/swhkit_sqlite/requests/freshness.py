@@ -17,7 +17,7 @@ FRESHNESS = Table(
     Freshness,
     (
         "url", "visit_type", "state", "since", "visited", "succeeded", "failures", "reason", "last_update", "every",
-        "due", "trusted",
+        "due", "trusted", "forge",
     ),
     key=("url", "visit_type"),
     ours=("overdue",),

@@ -226,6 +226,7 @@ _SCHEDULE = (
         every REAL,
         due INTEGER,
         trusted INTEGER NOT NULL,
+        forge INTEGER,
         checksum INTEGER NOT NULL,
         PRIMARY KEY (url, visit_type)
     ) WITHOUT ROWID""",
@@ -243,7 +244,7 @@ _SCHEDULE = (
             {_dates("last_update", "first_seen", "last_seen")} FROM listed_origin""",
     "CREATE VIEW v_forge_pages AS SELECT forge, url, etag, headers, length FROM forge_page",
     f"""CREATE VIEW v_freshness AS
-        SELECT url, visit_type, coalesce(state, 'unknown') AS state, failures, reason, every, trusted,
+        SELECT url, visit_type, coalesce(state, 'unknown') AS state, failures, reason, every, trusted, forge,
             {_dates("since", "visited", "succeeded", "last_update", "due", "overdue")} FROM freshness""",
 )
 

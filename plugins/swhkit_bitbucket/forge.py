@@ -1,0 +1,87 @@
+"""Repositories of Bitbucket Cloud, by its REST API (https://developer.atlassian.com/cloud/bitbucket/rest/)."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import msgspec
+
+from swhkit.plugin import ForgeContext, Moment, Repository, by_body
+from swhkit_bitbucket.settings import BitbucketConfig
+
+
+class _Link(msgspec.Struct):
+    href: str
+
+
+class _Links(msgspec.Struct):
+    html: _Link
+
+
+class _Repository(msgspec.Struct):
+    """What is needed of a repository."""
+
+    uuid: str
+    links: _Links
+    is_private: bool
+    scm: str = "git"
+    updated_on: Moment | None = None
+    has_wiki: bool = False
+    parent: msgspec.Raw | None = None
+
+
+class BitbucketForge:
+    """Lists bitbucket.org, or what has its API below ``/2.0``."""
+
+    def __init__(self, config: BitbucketConfig) -> None:
+        self.config = config
+
+    def incremental(self) -> bool:
+        """Workspaces can be had by the latest update; the listing of all is by date of creation."""
+        return bool(self.config.workspaces)
+
+    def repositories(self, context: ForgeContext, since: datetime.datetime | None) -> Iterator[Repository]:
+        """As the contract has it; without workspaces, ``since`` makes no difference."""
+        base = "https://api.bitbucket.org" if context.url == "https://bitbucket.org" else context.url
+        api = context.client.at(f"{base}/2.0", self._headers())
+        params: dict[str, str | int] = {"pagelen": 100}
+        if self.config.workspaces:
+            params["sort"] = "created_on" if since is None else "-updated_on"
+        for name in self.config.workspaces or ("",):
+            url = f"/repositories/{quote(name, safe='{}')}".rstrip("/")
+            for told, document in api.each(
+                url, _Repository, params=params, within="values", paging=by_body("next")
+            ):
+                if (
+                    since is not None
+                    and "sort" in params
+                    and told.updated_on is not None
+                    and told.updated_on < since
+                ):
+                    break
+                if not told.is_private:
+                    yield from self._selected(told, document)
+
+    def _headers(self) -> dict[str, str]:
+        token = self.config.token
+        if not token:
+            return {}
+        basic = base64.b64encode(token.encode()).decode("ascii")
+        return {"Authorization": f"Basic {basic}" if ":" in token else f"Bearer {token}"}
+
+    def _selected(self, told: _Repository, document: bytes) -> Iterator[Repository]:
+        return self.config.select(
+            Repository(
+                key=told.uuid,
+                url=f"{told.links.html.href}.git",
+                visit_type=told.scm,
+                last_update=told.updated_on,
+                fork=told.parent is not None,
+                metadata=document,
+                metadata_format="bitbucket-repository-json",
+            ),
+            f"{told.links.html.href}.git/wiki" if told.has_wiki else None,
+        )

@@ -1,0 +1,36 @@
+"""Webhooks: what forges tell when something was pushed, and the contract of the plugins that understand them.
+
+``contract`` is the protocol; ``push`` makes a plugin of a few declarations, with ``proofs`` (does the sender know the
+secret?) and ``payloads`` (JSON of strangers). ``swhkit.api.webhooks`` takes deliveries.
+"""
+
+from swhkit.webhook.contract import (
+    NotJson,
+    Pong,
+    VisitRequest,
+    Webhook,
+    WebhookConfig,
+    WebhookContext,
+    WebhookRefused,
+)
+from swhkit.webhook.payloads import decoded, text_at, value_at
+from swhkit.webhook.proofs import HmacProof, Proof, TokenProof
+from swhkit.webhook.push import Pushed, PushWebhook
+
+__all__ = [
+    "HmacProof",
+    "NotJson",
+    "Pong",
+    "Proof",
+    "PushWebhook",
+    "Pushed",
+    "TokenProof",
+    "VisitRequest",
+    "Webhook",
+    "WebhookConfig",
+    "WebhookContext",
+    "WebhookRefused",
+    "decoded",
+    "text_at",
+    "value_at",
+]
