@@ -53,6 +53,7 @@ class Made:
         data = name.encode()
         yield Content(Bytes(data))
         yield Snapshot({b"HEAD": Branch(BranchType.CONTENT, hash_content(data).sha1_git)})
+        return None
 
 
 def _kill(folder: Path, name: str) -> None:

@@ -431,13 +431,12 @@ def test_upkeep_is_done_by_one_at_a_time_and_as_often_as_it_is_due(place: Place)
     ran: list[str] = []
     with place.desk() as desk:
         inner = Upkeep(desk, (Part("x", 0.0, lambda *_: ran.append("inner")),))
-        outer = Upkeep(
-            desk,
-            (
-                Part("now", 0.0, lambda *_: (ran.append("outer"), inner.tick(now()))),
-                Part(DEAD.name, 3600.0, lambda *_: ran.append("dead")),
-            ),
-        )
+
+        def meet(*_: object) -> None:
+            ran.append("outer")
+            inner.tick(now())
+
+        outer = Upkeep(desk, (Part("now", 0.0, meet), Part(DEAD.name, 3600.0, lambda *_: ran.append("dead"))))
         outer.tick(now())
         outer.tick(now())
         assert ran == ["outer", "dead", "outer"], "somebody came in while another was at it, or too often"
@@ -450,11 +449,10 @@ def test_upkeep_is_done_by_one_at_a_time_and_as_often_as_it_is_due(place: Place)
 def test_old_jobs_are_forgotten(tmp_path: Path) -> None:
     place = Place(tmp_path / "place", settings({"keep": 0}))
     place.enqueue("ok", "gone")
-    place.work()
+    assert len(place.work().stdout.splitlines()) == 2
     with place.desk() as desk:
-        assert sum(desk.jobs.counts().values()) > 0
         Upkeep(desk).tick(now())
-        assert sum(desk.jobs.counts().values()) == 0
+    assert place.jobs() == {}
 
 
 def test_limits_hold_for_what_a_job_starts(place: Place) -> None:
