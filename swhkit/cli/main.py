@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("swhkit.cli.init", "Make an archive and a commented configuration."),
     "load": ("swhkit.cli.load", "Visit origins now and archive them."),
     "serve": ("swhkit.cli.serve", "Serve the web API, and work on jobs beside it."),
-    "worker": ("swhkit.cli.worker", "Work on jobs: visits and listings that somebody asked for, or that are due."),
+    "worker": ("swhkit.cli.worker", "Work on jobs: visits and listings that are asked for or due."),
     "save": ("swhkit.cli.save", "Ask for visits, and decide on what others ask for."),
     "forge": ("swhkit.cli.forge", "Have forges listed, and decide on requests to add one."),
     "status": ("swhkit.cli.status", "Tell how the archive keeps up: jobs, requests, origins, forges."),
