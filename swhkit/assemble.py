@@ -145,7 +145,7 @@ def _forge_config(
     )
     decoder = Decoder(configuration.base)
     config = decoder.struct(node, provider.config)
-    if problems or config is None:
+    if config is None or problems or decoder.problems:
         raise ConfigError("\n".join(map(str, [*problems, *decoder.problems])))
     return config
 

@@ -14,7 +14,7 @@ from swhkit.jobs import Jobs
 from swhkit.net import Network
 from swhkit.registry import Registry
 from swhkit.requests import Requests
-from swhkit.webhook import Webhook, WebhookConfig
+from swhkit.webhook import Webhook, secret_of
 
 
 class Desk(msgspec.Struct, frozen=True, eq=False, weakref=True):
@@ -50,7 +50,7 @@ class Desk(msgspec.Struct, frozen=True, eq=False, weakref=True):
     def webhook_secret(self, name: str) -> str | None:
         """The secret of that webhook; None if it takes deliveries without proof."""
         part = self.settings.webhooks.get(name)
-        return part.config.secret if part is not None and isinstance(part.config, WebhookConfig) else None
+        return None if part is None else secret_of(part.config)
 
     def close(self) -> None:
         """Close both stores."""

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from swhkit.archive import Archive
-from swhkit.config import Configuration
+from swhkit.config import Configuration, Settings
 from swhkit.desk import Desk
 from swhkit.errors import SwhkitError
 from swhkit.files import FileLock, locked
@@ -77,12 +77,12 @@ def note(
         before = schedule.freshness(origin, visit_type) or Freshness(url=origin, visit_type=visit_type)
         if latest is None or latest.date == before.visited:
             return
-        after = after_visit(before, latest, now, configuration.settings.schedule.jitter)
+        after = after_visit(before, latest, now, configuration.settings)
         schedule.set_freshness([after])
     _tell(configuration.registry, [(after, before.state)])
 
 
-def after_visit(row: Freshness, visit: Visit, now: datetime.datetime, jitter: float) -> Freshness:
+def after_visit(row: Freshness, visit: Visit, now: datetime.datetime, settings: Settings) -> Freshness:
     """What is known of an origin once ``visit`` (a final one) has ended."""
     state = STATES[visit.status]
     good = state is State.OK
@@ -95,16 +95,20 @@ def after_visit(row: Freshness, visit: Visit, now: datetime.datetime, jitter: fl
         failures=0 if good else row.failures + 1,
         reason=None if visit.reason is None else without_secrets(visit.reason),
     )
-    return msgspec.structs.replace(after, due=due_after(after, now, jitter))
+    return msgspec.structs.replace(after, due=due_after(after, now, settings))
 
 
-def due_after(row: Freshness, now: datetime.datetime, jitter: float) -> datetime.datetime | None:
+def due_after(row: Freshness, now: datetime.datetime, settings: Settings) -> datetime.datetime | None:
     """When an origin that is visited ``now`` is due again: after its interval, a longer one while its visits are no
-    good, put off by up to ``jitter`` of it so that not all come at once. None if only somebody's asking brings a visit."""
+    good, put off by up to ``schedule.jitter`` of it so that not all come at once. None if only somebody's asking brings a
+    visit."""
     if row.every is None:
         return None
-    backoff = min(LONGEST_BACKOFF, 2 ** min(max(row.failures - 1, 0), 10))
-    spread = 1 + jitter * random.random()  # noqa: S311 (no secret)
+    # A job that fails is tried again soon: all its visits are one step. What is gone is not tried again.
+    visits = settings.jobs.attempts if row.state is State.FAILING else 1
+    steps = max(row.failures - 1, 0) // visits
+    backoff = min(LONGEST_BACKOFF, 2 ** min(steps, 10))
+    spread = 1 + settings.schedule.jitter * random.random()  # noqa: S311 (no secret)
     return now + datetime.timedelta(seconds=row.every * backoff * spread)
 
 
@@ -150,7 +154,7 @@ def _enqueue(desk: Desk, rows: Iterable[Freshness], now: datetime.datetime) -> l
                 row.url, row.visit_type, trusted=row.trusted, priority=DUE, attempts=settings.jobs.attempts
             )
         )
-        after = msgspec.structs.replace(row, due=due_after(row, now, settings.schedule.jitter))
+        after = msgspec.structs.replace(row, due=due_after(row, now, settings))
         if _is_late(row, now):
             after = msgspec.structs.replace(after, state=State.STALE, since=now)
             changes.append((after, row.state))
@@ -190,7 +194,7 @@ def _tell(registry: Registry, changes: Iterable[_Change]) -> None:
 
 def _enter_configured(desk: Desk, now: datetime.datetime) -> list[tuple[str, str]]:
     """Enter the origins of the configuration; returns them. One that cannot be visited is logged and left out."""
-    schedule, jitter = desk.requests.schedule, desk.settings.schedule.jitter
+    schedule = desk.requests.schedule
     entered: list[tuple[str, str]] = []
     with held(desk.archive):
         rows: list[Freshness] = []
@@ -204,7 +208,7 @@ def _enter_configured(desk: Desk, now: datetime.datetime) -> list[tuple[str, str
             row = schedule.freshness(url, visit_type) or Freshness(url=url, visit_type=visit_type)
             after = msgspec.structs.replace(row, every=origin.every, trusted=True, forge=None)
             if row.due is None or row.every != origin.every:
-                due = due_after(after, row.visited, jitter) if row.visited is not None else now
+                due = due_after(after, row.visited, desk.settings) if row.visited is not None else now
                 after = msgspec.structs.replace(after, due=due)
             if after != row:
                 rows.append(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from swhkit.config import Configuration
 from swhkit.config.yamlsource import parse
 from swhkit.desk import Desk, open_desk
 from swhkit.registry import Registry
+from swhkit.requests import Token, digest_of, new_secret
 
 #: Stores in memory: quick, and gone with the desk.
 IN_MEMORY = "archive: {requests: {backend: memory}, jobs: {backend: memory}}\n"
@@ -38,3 +40,17 @@ def desk(archive: Archive, base: Path, text: str = IN_MEMORY) -> Iterator[Desk]:
         yield opened
     finally:
         opened.close()
+
+
+def bearer(desk: Desk, user: str, *permissions: str) -> dict[str, str]:
+    """The headers of a user with a new token."""
+    secret = new_secret()
+    token = Token(
+        name=f"t{len(desk.requests.tokens())}",
+        user=user,
+        email=f"{user}@example.org",
+        permissions=frozenset(permissions),
+        created=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+    )
+    assert desk.requests.add_token(token, digest_of(secret))
+    return {"Authorization": f"Bearer {secret}"}

@@ -148,14 +148,14 @@ def write_configuration(folder: Path, text: str = "", kind: str = "sqlite") -> P
     """A configuration in ``folder`` with the plugin, all stores being of ``kind``, and ``text`` behind that."""
     plugins = folder / "plugins"
     plugins.mkdir(exist_ok=True)
-    (plugins / "fake.py").write_text(PLUGIN)
-    file = folder / "swhkit.yaml"
     stores = ("objects", "catalog", "requests", "jobs")
-    memory = "".join(f"  {store}: {{backend: memory}}\n" for store in stores)
-    file.write_text(
-        f"plugins_dir: plugins\n{'archive:' if kind == 'memory' else ''}\n"
-        f"{memory if kind == 'memory' else ''}{text}"
-    )
+    lines = ["plugins_dir: plugins"]
+    if kind == "memory":
+        lines += ["archive:", *(f"  {store}: {{backend: memory}}" for store in stores)]
+    file = folder / "swhkit.yaml"
+    for path, content in ((plugins / "fake.py", PLUGIN), (file, "\n".join([*lines, text]))):
+        if not path.exists() or path.read_text() != content:  # several processes may come at once
+            path.write_text(content)
     return file
 
 

@@ -124,7 +124,7 @@ def test_the_same_description_is_kept_once(desk: Desk, forge: FakeForge) -> None
     found = known(desk, forge.url)
     target = f"swh:1:ori:{origin_digest(origin('a')).hex()}"
 
-    def said() -> list[bytes]:
+    def said() -> list[int]:
         records = desk.archive.catalog.extrinsic_metadata(target, ("forge", forge.url))
         return [msgspec.json.decode(record.metadata).get("stars", 0) for _, record in records]
 
@@ -409,7 +409,7 @@ def test_an_interrupted_listing_has_failed(desk: Desk, forge: FakeForge) -> None
     forge.has("a", "b", "c")
     found = known(desk, forge.url)
 
-    def interrupt(*_: object) -> None:
+    def interrupt(phase: str, done: int = 0, total: int | None = None) -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):

@@ -40,13 +40,15 @@ def later(**units: float) -> datetime.datetime:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Open]:
-    """Opens the desk of an archive in memory, with a folder for stages; ``text`` is added to its configuration."""
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens the desk of an archive with a folder for stages; ``text`` is added to its configuration."""
+    kind = getattr(request, "param", "memory")
+    stores = desks.IN_MEMORY if kind == "memory" else ""
     with ExitStack() as stack:
-        archive = stack.enter_context(archives.archive("memory", tmp_path))
+        archive = stack.enter_context(archives.archive(kind, tmp_path))
 
         def open_(text: str = ACCEPT) -> Desk:
-            return stack.enter_context(desks.desk(archive, tmp_path, desks.IN_MEMORY + text))
+            return stack.enter_context(desks.desk(archive, tmp_path, stores + text))
 
         yield open_
 
@@ -89,6 +91,9 @@ def task(desk: Desk, request: SaveRequest, now: datetime.datetime) -> str:
     return saving.standing(desk, request, now).task_status
 
 
+on_both = pytest.mark.parametrize("opened", ["memory", "sqlite"], indirect=True)
+
+
 # -- who may ask for what
 
 
@@ -126,7 +131,8 @@ NOT_VALID = [
     "ssh://-oProxyCommand=x/", "git@-oX:y", "git@example.org:y", "https://x.org/a\nb", "https://x.org/a\0b",
     "https://x.org/a\rb", "https://x.org/%0a", "https://x.org/a b", "https://%31%32%37.0.0.1/", "https:///x", "https://", "",
     "javascript:alert(1)", "data:text/html,x", "gopher://x.org/", "svn+ssh://x.org/r", "https://x.org:99999/",
-    "https://x.org:a/", "https://exämple.org/", "https://x..org/", "https://[::1/", "https://x.org/\ud800", "x", "https//x.org",
+    "https://x.org:a/", "https://exämple.org/", "https://x..org/", "https://[::1/", "https://x.org/\ud800", "x",
+    "https//x.org",
     "https://x.org/" + "a" * 5000, "http://" + "a" * 300 + "/",
 ]  # fmt: skip
 
@@ -180,6 +186,7 @@ def test_each_scheme_is_taken(opened: Open) -> None:
 # -- decisions
 
 
+@on_both
 def test_what_is_decided(desk: Desk) -> None:
     assert saving.save(desk, URL, "git", now=NOW).status is SaveStatus.ACCEPTED
     waiting = saving.save(desk, "https://new.example.org/r", "git", asker=BOB, now=NOW)
@@ -239,7 +246,7 @@ def test_what_no_prefix_says(opened: Open, word: str) -> None:
         ("https://good.example.org//private/r", "rejected"),
         ("https://good.example.org/%70rivate/r", "rejected"),
         ("https://Good.Example.org./private/r", "rejected"),
-        ("https://good.example.org/privately", None or "accepted"),
+        ("https://good.example.org/privately", "accepted"),
         ("https://part.example.org/team/x", "accepted"),
         ("https://part.example.org/team/../other/x", None),
         ("https://part.example.org/teammates", None),
@@ -260,7 +267,7 @@ def test_prefixes_are_added_and_forgotten(desk: Desk) -> None:
     saving.set_prefix(desk, "https://new.example.org/", accept=False, user="ada", now=NOW)
     with pytest.raises(Rejected):
         saving.save(desk, url, "hg", now=NOW)
-    with pytest.raises(NotHeld, match="no accepted prefix https://new.example.org/ was added"):
+    with pytest.raises(NotHeld, match=r"no accepted prefix https://new\.example\.org/ was added"):
         saving.remove_prefix(desk, "https://new.example.org/", accepted=True)
     saving.remove_prefix(desk, "https://new.example.org/", accepted=False)
     assert saving.save(desk, url, "hg", now=NOW).status is SaveStatus.PENDING
@@ -277,6 +284,7 @@ def test_prefixes_are_added_and_forgotten(desk: Desk) -> None:
             saving.set_prefix(desk, none, accept=True, user=None, now=NOW)
 
 
+@on_both
 def test_review(desk: Desk) -> None:
     url = "https://new.example.org/r"
     one = saving.save(desk, url, "git", now=NOW)
@@ -301,6 +309,7 @@ def test_review(desk: Desk) -> None:
 # -- repeats
 
 
+@on_both
 def test_repeats(desk: Desk) -> None:
     pending = saving.save(desk, "https://new.example.org/r", "git", now=NOW)
     assert saving.save(desk, "https://new.example.org/r", "git", asker=BOB, now=later(days=1)) == pending
@@ -355,6 +364,7 @@ def test_the_shell_may_name_any_place(desk: Desk, tmp_path: Path) -> None:
 # -- webhooks
 
 
+@on_both
 def test_webhooks_are_heard_once_an_hour(desk: Desk) -> None:
     def push(minutes: float) -> SaveRequest:
         return saving.save(desk, URL, "git", webhook="gitea", now=later(minutes=minutes))
@@ -449,6 +459,7 @@ def test_archives_need_their_files(desk: Desk) -> None:
 # -- standing
 
 
+@on_both
 def test_a_request_s_life(desk: Desk) -> None:
     visit(desk, later(days=-1), VisitStatus.FULL)
     made = saving.save(desk, URL, "git", now=NOW)
@@ -558,6 +569,7 @@ def test_many_visits_since(desk: Desk) -> None:
 # -- jobs
 
 
+@on_both
 def test_jobs_that_lack_are_made(desk: Desk) -> None:
     saves = desk.requests.saves
     accepted = NewSave(url=URL, visit_type="tarball", date=NOW, status=SaveStatus.ACCEPTED)
@@ -591,6 +603,7 @@ def test_asking_again_makes_a_job_that_lacks(desk: Desk) -> None:
     assert again.job is not None
 
 
+@on_both
 @pytest.mark.parametrize("text", [ACCEPT, "save_code_now: {otherwise: pending}\n", REJECT_ALL])
 def test_fifty_at_once_are_one(opened: Open, text: str) -> None:
     desk, barrier = opened(text), threading.Barrier(50)
@@ -612,6 +625,7 @@ def test_fifty_at_once_are_one(opened: Open, text: str) -> None:
 # -- bulk
 
 
+@on_both
 def test_bulk(desk: Desk) -> None:
     origins = [
         {"origin_url": "https://b.example.org/r", "visit_type": "git"},
@@ -660,7 +674,10 @@ MALFORMED = "Provided origin data are malformed, please check provided values."
         ({"origin_url": "https://x.org/", "visit_type": 1}, MALFORMED),
         ({"origin_url": ["https://x.org/"], "visit_type": "git"}, MALFORMED),
         ({"origin_url": "", "visit_type": "git"}, MALFORMED),
-        ({"origin_url": "http://127.0.0.1/", "visit_type": "git"}, "The provided origin URL 'http://127.0.0.1/' is not valid!"),
+        (
+            {"origin_url": "http://127.0.0.1/", "visit_type": "git"},
+            "The provided origin URL 'http://127.0.0.1/' is not valid!",
+        ),
         ({"origin_url": "x", "visit_type": "zz"}, "The provided origin URL 'x' is not valid!"),
         (
             {"origin_url": "https://a:b@x.org/", "visit_type": "git"},

@@ -21,6 +21,7 @@ from swhkit.api.routing import Route
 from swhkit.api.saves import moment, shape
 from swhkit.api.schemas import array, ref
 from swhkit.desk import Desk
+from swhkit.errors import PluginError
 from swhkit.requests.saves import Answered
 from swhkit.webhook import NotJson, Pong, VisitRequest, Webhook
 from swhkit.webhook.lookups import asking
@@ -49,9 +50,7 @@ def webhook(call: Call) -> Data:
     Where the webhook has a secret, a delivery without its proof is 403. So is a repository that is not wanted here.
     """
     desk, name = desk_of(call), call.parameters["forge"]
-    found = desk.webhook(name)
-    if found is None:
-        raise NoResource(name)
+    found = _webhook(desk, name)
     body = b"" if call.body is None else call.body.data
     _check_proof(found, desk.webhook_secret(name), call, body)
     delivery = found.delivery(call.headers)
@@ -66,6 +65,17 @@ def webhook(call: Call) -> Data:
     if delivery is not None:
         answer = _noted(desk, name, delivery, answer)
     return Data(answer, headers=never_kept())
+
+
+def _webhook(desk: Desk, name: str) -> Webhook:
+    try:
+        found = desk.webhook(name)
+    except PluginError as error:
+        # Who delivers has done nothing wrong.
+        raise RuntimeError(f"the webhook {name} cannot be used") from error
+    if found is None:
+        raise NoResource(name)
+    return found
 
 
 def _check_proof(found: Webhook, secret: str | None, call: Call, body: bytes) -> None:
@@ -114,7 +124,7 @@ ROUTES = (
         answer=_ANSWER,
         body={"type": "object"},
         body_types=("application/json",),
-        refusals=(400, 403, 404),
+        refusals=(400, 403),
         about={"forge": "the kind of forge that sends it"},
         reads_headers=True,
     ),

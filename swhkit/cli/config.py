@@ -14,6 +14,7 @@ from swhkit.config import Configuration, Part, ServerSettings
 from swhkit.config.show import effective
 from swhkit.errors import PluginError, SwhkitError
 from swhkit.registry import PartKind
+from swhkit.webhook import secret_of
 
 
 @click.group("config")
@@ -87,7 +88,7 @@ def _warnings(found: Configuration) -> Iterator[str]:
 def _unproven(found: Configuration) -> Iterator[str]:
     """A sentence on webhooks that are named, so that deliveries of them are meant to come, and have no secret."""
     parts = found.settings.webhooks.items()
-    names = [name for name, part in parts if not getattr(part.config, "secret", None)]
+    names = [name for name, part in parts if secret_of(part.config) is None]
     if names:
         keys = ", ".join(f"webhooks.{name}.secret" for name in names)
         yield (

@@ -170,11 +170,13 @@ def _forges(name: str, registry: Registry, depth: int) -> Iterator[str]:
 
 
 def _table(name: str, special: PartTable, registry: Registry, depth: int) -> Iterator[str]:
+    # Who names a webhook wants it, and is warned if it has no secret.
+    mark = "#" if special.kind == "webhook" else ""
     yield f"{'  ' * depth}{name}:"
     for provider in registry.of_kind(special.kind).values():
         yield from _comment(f"{provider.summary}.".replace("..", "."), depth + 1)
         fields = msgspec.structs.fields(provider.config)
-        yield f"{'  ' * (depth + 1)}{provider.name}:" + ("" if fields else "   # it has no keys")
+        yield f"{mark}{'  ' * (depth + 1)}{provider.name}:" + ("" if fields else "   # it has no keys")
         yield from _about(provider, depth + 2)
         for field in fields:
             yield from _comment(description(field), depth + 2)

@@ -165,7 +165,7 @@ class Taker:
         return row, DUE if row.due is not None and row.due <= self.now else None
 
     def _due_after(self, row: Freshness, last: datetime.datetime | None = None) -> datetime.datetime | None:
-        return freshness.due_after(row, last or self.now, self.desk.settings.schedule.jitter)
+        return freshness.due_after(row, last or self.now, self.desk.settings)
 
     def _visit(self, row: Freshness, priority: int) -> NewJob:
         return visit_job(

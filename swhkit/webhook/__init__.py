@@ -12,6 +12,7 @@ from swhkit.webhook.contract import (
     WebhookConfig,
     WebhookContext,
     WebhookRefused,
+    secret_of,
 )
 from swhkit.webhook.payloads import decoded, text_at, value_at
 from swhkit.webhook.proofs import HmacProof, Proof, TokenProof
@@ -31,6 +32,7 @@ __all__ = [
     "WebhookContext",
     "WebhookRefused",
     "decoded",
+    "secret_of",
     "text_at",
     "value_at",
 ]

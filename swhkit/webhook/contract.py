@@ -36,6 +36,11 @@ class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
+def secret_of(config: msgspec.Struct) -> str | None:
+    """The secret in the settings of a webhook; None if it takes deliveries without proof."""
+    return config.secret if isinstance(config, WebhookConfig) else None
+
+
 class VisitRequest(msgspec.Struct, frozen=True):
     """An origin that a webhook asks to visit."""
 

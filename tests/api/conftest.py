@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import desks
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
@@ -13,6 +15,7 @@ from reading_samples import Sample
 from yarl import URL
 
 from swhkit.api.app import make_app
+from swhkit.desk import Desk
 
 
 class Client:
@@ -61,18 +64,28 @@ def sample() -> Sample:
 
 
 @pytest.fixture
-async def api(sample: Sample) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(make_app(sample.archive))) as client:
+def desk(sample: Sample, tmp_path: Path) -> Iterator[Desk]:
+    """Where the server of ``api`` takes requests; there are none yet."""
+    with desks.desk(sample.archive, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def api(sample: Sample, desk: Desk) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(make_app(sample.archive, desk=desk))) as client:
         yield Client(client, sample)
 
 
 @pytest.fixture
-def serving() -> Callable[..., AbstractAsyncContextManager[Client]]:
-    """``async with serving(sample, …) as api``: the client of an application over a sample of the test's own."""
+def serving(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Client]]:
+    """``async with serving(sample, …) as api``: the client of an application over a sample of the test's own, with a desk
+    unless the test gives one or None."""
 
     @asynccontextmanager
     async def opened(sample: Sample, **options: Any) -> AsyncIterator[Client]:
-        async with TestClient(TestServer(make_app(sample.archive, **options))) as client:
-            yield Client(client, sample)
+        with desks.desk(sample.archive, tmp_path) as desk:
+            app = make_app(sample.archive, **{"desk": desk, **options})
+            async with TestClient(TestServer(app)) as client:
+                yield Client(client, sample)
 
     return opened

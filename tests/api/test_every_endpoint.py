@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import desks
 import msgspec
 import pytest
 import yarl
 from reading_samples import MISSING, URL, Sample
 
+from swhkit import saving
 from swhkit.api.table import ROUTES
 from swhkit.manifest import emd_id, origin_digest
 from swhkit.model import ExtId, ExtrinsicMetadata
+from swhkit.requests.forges import NewForgeRequest
+from swhkit.requests.saves import BulkOrigin, BulkRequest
+from swhkit.saving import BLOCKED
 from swhkit.swhid import Kind
 
 M = MISSING.hex()
+WHEN = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 NODE = bytes(range(20))
 ORI = f"swh:1:ori:{origin_digest(URL).hex()}"
 FORGE = "forge https://forge.example.org/"
@@ -45,11 +53,32 @@ ORIGIN = SAMPLE.catalog.origin(URL).id
 SHORT = "Invalid checksum query string 12"
 NO_REV = f"Revision with sha1_git {M} not found."
 NO_ORIGIN = "Origin with url https://x.org/r not found!"
+NO_TYPE = "Visit of type zz cannot be saved! Allowed types are the following:"
+LOGIN = "This API endpoint requires authentication."
+NO_PERMISSION = "This API endpoint requires a special user permission."
+#: Who asks, and what they may.
+USERS = {
+    "ada": ("swh.web.api.save_bulk",),
+    "bob": ("swh.web.api.save_bulk",),
+    "reviewer": ("staff",),
+    "nobody": (),
+}
+#: What GitHub's webhook sends with a push.
+PUSH = {"User-Agent": "GitHub-Hookshot/1", "X-GitHub-Event": "push"}
+#: A forge that nobody has proposed before.
+PROPOSED = {
+    "forge_type": "gitea",
+    "forge_url": "https://new.example.org",
+    "forge_contact_email": "grace@new.example.org",
+    "forge_contact_name": "Grace",
+}
+BULK = "5d5e6ba1-a8de-4e5c-a6d6-3c1ea5cbf3a2"
 NUMBER = {"per_page": ["A valid integer is required."]}
 
 
 class Asked(NamedTuple):
-    """A request below ``/api/1/`` and what it must be answered; ``json`` is the body of a POST."""
+    """A request below ``/api/1/`` and what it must be answered; ``json`` is the body of a POST, ``user`` who asks,
+    ``headers`` are further ones."""
 
     route: str
     path: str
@@ -57,10 +86,18 @@ class Asked(NamedTuple):
     reason: object = None
     name: str = ""
     json: object = None
+    user: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
 
     @property
     def exception(self) -> str:
-        usual = {400: "BadInputExc", 404: "NotFoundExc", 413: "LargePayloadExc"}
+        usual = {
+            400: "BadInputExc",
+            401: "UnauthorizedExc",
+            403: "ForbiddenExc",
+            404: "NotFoundExc",
+            413: "LargePayloadExc",
+        }
         return self.name or ("ValidationError" if isinstance(self.reason, dict) else usual[self.status])
 
 
@@ -289,6 +326,165 @@ ENDPOINTS = [
         404,
         "Metadata not found. Use /raw-extrinsic-metadata/swhid/ to access metadata.",
     ),
+    # Requests to save code
+    Asked("save-origin", f"origin/save/git/url/{URL}/"),
+    Asked("save-origin", "origin/save/git/url/https://x.org/a/url/b/", json={}),
+    Asked(
+        "save-origin",
+        f"origin/save/zz/url/{URL}/",
+        400,
+        f"{NO_TYPE} archives, bzr, cvs, git, hg, svn, tarball",
+    ),
+    Asked(
+        "save-origin",
+        f"origin/save/zz/url/{URL}/",
+        400,
+        f"{NO_TYPE} bzr, cvs, git, hg, svn, tarball",
+        json={},
+    ),
+    Asked("save-origin", "origin/save/git/url/x/", 400, "The provided origin URL 'x' is not valid!", json={}),
+    Asked("save-origin", "origin/save/git/url/https://bad.example.org/r/", 403, BLOCKED, json={}),
+    Asked(
+        "save-origin",
+        "origin/save/git/url/https://x.org/r/",
+        404,
+        "No save requests found for visit of type git on origin with url https://x.org/r.",
+    ),
+    Asked("save-origin-by-query", f"origin/save/?visit_type=git&origin_url={URL}"),
+    Asked("save-origin-by-query", f"origin/save/?visit_type=git&origin_url={URL}", json={}),
+    Asked(
+        "save-origin-by-query",
+        f"origin/save/?visit_type=zz&origin_url={URL}",
+        400,
+        {"visit_type": ['"zz" is not a valid choice.']},
+    ),
+    Asked(
+        "save-origin-by-query",
+        "origin/save/?visit_type=git",
+        400,
+        {"origin_url": ["This field is required."]},
+    ),
+    Asked(
+        "save-origin-by-query",
+        "origin/save/?visit_type=git&origin_url=https://bad.example.org/r",
+        403,
+        BLOCKED,
+        json={},
+    ),
+    Asked("save-origin-by-query", "origin/save/?visit_type=hg&origin_url=https://x.org/r", 404),
+    Asked("save-request", "origin/save/1/"),
+    Asked("save-request", "origin/save/99/", 404, "No save request found for id 99."),
+    Asked("save-review", "origin/save/review/", user="reviewer"),
+    Asked(
+        "save-review",
+        "origin/save/review/?before=x",
+        400,
+        {"before": ["A valid integer is required."]},
+        user="reviewer",
+    ),
+    Asked("save-review", "origin/save/review/", 401, LOGIN),
+    Asked("save-review", "origin/save/review/", 403, NO_PERMISSION, user="nobody"),
+    Asked("save-review-decide", "origin/save/review/2/", json={"decision": "accept"}, user="reviewer"),
+    Asked(
+        "save-review-decide",
+        "origin/save/review/1/",
+        400,
+        "Save request 1 is not pending: it was accepted already.",
+        json={"decision": "reject"},
+        user="reviewer",
+    ),
+    Asked("save-review-decide", "origin/save/review/2/", 401, LOGIN, json={}),
+    Asked("save-review-decide", "origin/save/review/2/", 403, NO_PERMISSION, json={}, user="nobody"),
+    Asked("save-review-decide", "origin/save/review/99/", 404, json={"decision": "accept"}, user="reviewer"),
+    Asked("save-bulk", "origin/save/bulk/", json=[{"origin_url": URL, "visit_type": "git"}], user="ada"),
+    Asked(
+        "save-bulk", "origin/save/bulk/", 400, "Origins data must be a list of dict.", json=[1], user="ada"
+    ),
+    Asked("save-bulk", "origin/save/bulk/", 401, LOGIN, json=[]),
+    Asked("save-bulk", "origin/save/bulk/", 403, NO_PERMISSION, json=[], user="reviewer"),
+    Asked("save-bulk-requests", "origin/save/bulk/requests/", user="ada"),
+    Asked("save-bulk-requests", "origin/save/bulk/requests/?page=x", 400, user="ada", name="ValidationError"),
+    Asked("save-bulk-requests", "origin/save/bulk/requests/", 401, LOGIN),
+    Asked("save-bulk-requests", "origin/save/bulk/requests/", 403, NO_PERMISSION, user="reviewer"),
+    Asked("save-bulk-request", f"origin/save/bulk/request/{BULK}/", user="ada"),
+    Asked("save-bulk-request", f"origin/save/bulk/request/{BULK}/", user="reviewer"),
+    Asked("save-bulk-request", f"origin/save/bulk/request/{BULK}/?per_page=x", 400, NUMBER, user="ada"),
+    Asked("save-bulk-request", f"origin/save/bulk/request/{BULK}/", 401, LOGIN),
+    Asked("save-bulk-request", f"origin/save/bulk/request/{BULK}/", 403, NO_PERMISSION, user="nobody"),
+    Asked(
+        "save-bulk-request",
+        f"origin/save/bulk/request/{BULK}/",
+        403,
+        f"Save bulk request with id {BULK} was not created with your user account!",
+        user="bob",
+    ),
+    Asked(
+        "save-bulk-request",
+        f"origin/save/bulk/request/{'0' * 8}{BULK[8:]}/",
+        404,
+        f"Save bulk request with id {'0' * 8}{BULK[8:]} not found!",
+        user="ada",
+    ),
+    Asked(
+        "save-webhook", "origin/save/webhook/github/", json={"repository": {"html_url": URL}}, headers=PUSH
+    ),
+    Asked(
+        "save-webhook",
+        "origin/save/webhook/gitea/",
+        400,
+        "POST request was not sent by a Gitea webhook and has not been processed.",
+        json={},
+        headers=PUSH,
+    ),
+    Asked(
+        "save-webhook",
+        "origin/save/webhook/github/",
+        403,
+        BLOCKED,
+        json={"repository": {"html_url": "https://bad.example.org/r"}},
+        headers=PUSH,
+    ),
+    # Requests to add a forge
+    Asked("add-forge-create", "add-forge/request/create/", 201, json=PROPOSED, user="nobody"),
+    Asked(
+        "add-forge-create",
+        "add-forge/request/create/",
+        400,
+        '{"forge_url": ["Enter a valid URL."]}',
+        json={**PROPOSED, "forge_url": "x"},
+        user="nobody",
+    ),
+    Asked(
+        "add-forge-create",
+        "add-forge/request/create/",
+        409,
+        "Request for forge already exists (id 1)",
+        json={**PROPOSED, "forge_url": "https://git.example.org"},
+        user="nobody",
+    ),
+    Asked("add-forge-update", "add-forge/request/1/update/", json={"text": "hello"}, user="reviewer"),
+    Asked(
+        "add-forge-update",
+        "add-forge/request/1/update/",
+        400,
+        "New request status RequestStatus.ACCEPTED cannot be reached from current status PENDING",
+        json={"text": "hello", "new_status": "ACCEPTED"},
+        user="reviewer",
+    ),
+    Asked("add-forge-requests", "add-forge/request/list/?user_requests_only=1", user="nobody"),
+    Asked(
+        "add-forge-requests",
+        "add-forge/request/list/?page=x",
+        400,
+        {"page": ["A valid integer is required."]},
+    ),
+    Asked("add-forge-request", "add-forge/request/1/get/"),
+    Asked("add-forge-request", "add-forge/request/99/get/", 400, "Request id does not exist"),
+    # How the archive keeps up
+    Asked("swhkit-status", "swhkit/status/"),
+    Asked("swhkit-status-origin", f"swhkit/status/origin/?origin_url={URL}"),
+    Asked("swhkit-status-origin", "swhkit/status/origin/", 400, {"origin_url": ["This field is required."]}),
+    Asked("swhkit-status-origin", "swhkit/status/origin/?origin_url=https://x.org/r", 404, NO_ORIGIN),
     # Outside of /api/1/
     Asked("badge", f"../../badge/swh:1:rev:{FIRST}/"),
     Asked("badge", "../../badge/swh:1:foo:12/", 400),
@@ -302,15 +498,37 @@ LISTED = {route.name: route for route in ROUTES if route.category and route.root
 
 
 @pytest.fixture
-async def api(serving: Any) -> AsyncIterator[Any]:
-    async with serving(SAMPLE) as client:
-        yield client
+async def api(serving: Any, tmp_path: Path) -> AsyncIterator[Any]:
+    """A server with a request that was accepted, one that waits, a bulk request, a forge that was proposed, and the
+    tokens of ``USERS``."""
+    text = f'{desks.IN_MEMORY}save_code_now: {{accept: ["{URL}"], reject: ["https://bad.example.org/"]}}\n'
+    with desks.desk(SAMPLE.archive, tmp_path, text) as desk:
+        for url in (URL, "https://new.example.org/r"):
+            saving.save(desk, url, "git", now=WHEN)
+        desk.requests.saves.add_bulk(
+            BulkRequest(id=BULK, date=WHEN, user="ada"), [BulkOrigin(url=URL, visit_type="git")]
+        )
+        desk.requests.forge_requests.add(
+            NewForgeRequest(
+                forge_type="gitea",
+                forge_url="https://git.example.org",
+                contact_name="Grace",
+                contact_email="grace@git.example.org",
+                submitter="nobody",
+                submitter_email="nobody@example.org",
+                date=WHEN,
+            )
+        )
+        async with serving(SAMPLE, desk=desk, requests=lambda: desk.requests) as client:
+            client.users = {name: desks.bearer(desk, name, *allowed) for name, allowed in USERS.items()}
+            yield client
 
 
 async def answer_to(api: Any, asked: Asked, method: str | None = None) -> Any:
     path = asked.path.removeprefix("../../")
     url = path if path == asked.path else f"{api.base.removesuffix('/api/1/')}/{path}"
     options: dict[str, Any] = {} if asked.json is None else {"json": asked.json}
+    options["headers"] = {**asked.headers, **(api.users[asked.user] if asked.user else {})}
     usual = "GET" if asked.json is None else "POST"
     if url != path:
         return await api.client.session.request(
@@ -328,6 +546,12 @@ async def test_it_answers(api: Any, asked: Asked) -> None:
         return
     assert answer.headers["Content-Type"] == "application/json"
     body = await answer.json()
+    if asked.route == "save-bulk":
+        assert body == {"status": "rejected", "reason": asked.reason}
+        return
+    if asked.status == 409:
+        assert body == asked.reason
+        return
     assert list(body) == ["exception", "reason"]
     assert body["exception"] == asked.exception if asked.reason or asked.name else body["exception"]
     assert body["reason"] == asked.reason if asked.reason else body["reason"]
@@ -362,7 +586,7 @@ def test_each_route_and_each_status_of_it_is_asked_for() -> None:
     assert set(LISTED) <= known
     assert known <= {route.name for route in ROUTES}
     for name, route in LISTED.items():
-        assert {(name, 200), (name, 302)} & asked, f"{name}: no good answer"
+        assert {(name, 200), (name, 201), (name, 302)} & asked, f"{name}: no good answer"
         lacking = [status for status in route.refusals if (name, status) not in asked]
         assert not lacking, f"{name}: never asked for {lacking}"
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import desks
 import msgspec
 import pytest
 import requests
@@ -31,15 +32,19 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from swhkit import saving
 from swhkit.api import openapi
 from swhkit.api.app import make_app
 from swhkit.api.table import ROUTES
+from swhkit.desk import Desk
 from swhkit.manifest import emd_id
 from swhkit.model import ExtId, ExtrinsicMetadata
+from swhkit.requests.saves import BulkOrigin, BulkRequest
 from swhkit.swhid import Kind
 
 EXAMPLES = int(os.environ.get("SWHKIT_EXAMPLES", "12"))
 SAMPLE = Sample()
+BULK = "5d5e6ba1-a8de-4e5c-a6d6-3c1ea5cbf3a2"
 EXTID = ExtId("hg-nodeid", 0, bytes(range(20)), Kind.REVISION, SAMPLE.merge)
 METADATA = ExtrinsicMetadata(
     target=f"swh:1:dir:{SAMPLE.root.hex()}",
@@ -86,7 +91,7 @@ def real(path: str, name: str) -> list[Any]:
         "url": [URL, QUERY],
         "visit": [1, 2, 3],
         "path": ["sub/f.txt", "sub", "bad", "link"],
-        "type": ["git"] if "origin" in path else [],
+        "type": ["git", "hg"] if "save" in path else ["git"] if "origin" in path else [],
         "branch": ["HEAD", "refs/heads/main"],
         "ts": ["2024-01-01T12:00:00+00:00", "1704110400"],
         "pattern": ["example.org", "git"],
@@ -97,6 +102,8 @@ def real(path: str, name: str) -> list[Any]:
 
 
 def _ids(path: str) -> list[Any]:
+    if "/save/" in path:
+        return [BULK] if "bulk" in path else [2] if "review" in path else [1, 2]
     if "{id}" in path.partition("/origin/")[2] or "/person/" in path:
         return [1, 2]
     if "metadata" in path:
@@ -137,10 +144,29 @@ def map_query(context: Any, query: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Where requests are taken: there is one that was accepted, one that waits, and a bulk request."""
+    text = f'{desks.IN_MEMORY}save_code_now: {{accept: ["{URL}"]}}\n'
+    with desks.desk(SAMPLE.archive, tmp_path_factory.mktemp("desk"), text) as opened:
+        before = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+        for url in (URL, "https://new.example.org/r"):
+            saving.save(opened, url, "git", now=before)
+        origins = [BulkOrigin(url=url, visit_type="git") for url in (URL, "https://new.example.org/r")]
+        opened.requests.saves.add_bulk(BulkRequest(id=BULK, date=before, user="ada"), origins)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def user(desk: Desk) -> dict[str, str]:
+    """The headers of somebody who may do everything."""
+    return desks.bearer(desk, "ada", "staff", "swh.web.api.save_bulk")
+
+
+@pytest.fixture(scope="module")
+def server(desk: Desk) -> Iterator[str]:
     """The sample, served by a thread of its own; the address."""
     loop, started = asyncio.new_event_loop(), threading.Event()
-    server = TestServer(make_app(SAMPLE.archive))
+    server = TestServer(make_app(SAMPLE.archive, desk=desk, requests=lambda: desk.requests))
 
     def serve() -> None:
         asyncio.set_event_loop(loop)
@@ -165,9 +191,10 @@ def server() -> Iterator[str]:
     derandomize="SWHKIT_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
-def test_answers_are_as_documented(case: Any, server: str) -> None:
+def test_answers_are_as_documented(case: Any, server: str, user: dict[str, str]) -> None:
     case.call_and_validate(
         base_url=server,
+        headers=user,
         checks=[
             not_a_server_error,
             status_code_conformance,
@@ -237,7 +264,7 @@ async def test_it_is_served_with_the_address_that_was_asked(api: Any) -> None:
 
 
 @pytest.mark.parametrize(("path", "method"), METHODS)
-def test_each_operation_has_a_good_answer(path: str, method: str, server: str) -> None:
+def test_each_operation_has_a_good_answer(path: str, method: str, server: str, user: dict[str, str]) -> None:
     operation = DOCUMENT["paths"][path][method]
     values = {
         p["name"]: (real(path, p["name"]) or [p["example"]])[0]
@@ -245,14 +272,22 @@ def test_each_operation_has_a_good_answer(path: str, method: str, server: str) -
         if p.get("in") == "path"
     }
     query = {"authority": "registry https://registry.example.org/"} if "authority" in str(operation) else {}
-    if path.startswith("/browse/origin/"):
-        query = {"origin_url": URL}
+    if path.startswith("/browse/origin/") or path.endswith("/save/"):
+        query = {"origin_url": URL, "visit_type": "git"}
     address = server + path.format(**{name: quote(str(value), safe=":") for name, value in values.items()})
     body = known_body(path) if method == "post" else None
-    answer = requests.request(method, address, params=query, json=body, allow_redirects=False, timeout=20)
+    headers = {**user, "User-Agent": "GitHub-Hookshot/1", "X-GitHub-Event": "push"}
+    answer = requests.request(
+        method, address, params=query, json=body, headers=headers, allow_redirects=False, timeout=20
+    )
     good = {int(status) for status in operation["responses"] if int(status) < 400} - {304, 206}
     assert answer.status_code in good, answer.text
 
 
 def known_body(path: str) -> Any:
+    if "/webhook/" in path:
+        return {"repository": {"html_url": URL}}
+    if "/save/" in path:
+        one = {"origin_url": "https://new.example.org/r", "visit_type": "hg"}
+        return [one] if "bulk" in path else {"decision": "accept"} if "review" in path else {}
     return {"README": SAMPLE.hello.sha1.hex()} if "content" in path else swhids("dir")

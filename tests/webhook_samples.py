@@ -9,7 +9,7 @@ from pathlib import Path
 from swhkit.plugin import VisitRequest
 from swhkit.testing.webhooks import Delivery, Signed
 
-FOLDER = Path(__file__).parent.parent / "data/webhooks"
+FOLDER = Path(__file__).parent / "data/webhooks"
 #: The secret and body of GitHub's documentation
 #: (https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries), and their HMAC-SHA-256.
 SECRET, HELLO = "It's a Secret to Everybody", b"Hello, World!"
@@ -66,6 +66,8 @@ HEADERS: dict[str, dict[str, str]] = {
     "sourceforge": {"user-agent": "Allura Webhook (https://allura.apache.org/)"},
 }
 HEADERS = {name: {**JSON, **headers} for name, headers in HEADERS.items()}
+#: All forges in alphabetical order.
+FORGES = sorted(HEADERS)
 
 
 def body(name: str) -> bytes:
