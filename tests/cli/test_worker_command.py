@@ -38,6 +38,17 @@ def serving(place: Place, *options: str) -> Iterator[tuple[subprocess.Popen[str]
         yield process, url
 
 
+def warning_of(place: Place) -> str:
+    """The one line that a server warns with, which answers nevertheless."""
+    with serving(place) as (process, url):
+        urllib.request.urlopen(f"{url}api/1/ping/", timeout=20).close()
+        process.terminate()
+        code, err = ended(process)
+    assert code == 0
+    (line,) = err.splitlines()
+    return line
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
     """The worker processes below a server."""
     return [child for child in descendants(process.pid) if " worker --slots " in command_line(child)]
@@ -128,12 +139,7 @@ def test_a_server_without_workers(tmp_path: Path, how: str) -> None:
 
 def test_a_server_of_stores_in_memory_says_that_it_has_no_workers(tmp_path: Path) -> None:
     place = Place(tmp_path / "place", settings(archive={"jobs": MEMORY, "requests": MEMORY}))
-    with serving(place) as (process, url):
-        urllib.request.urlopen(f"{url}api/1/ping/", timeout=20).close()
-        process.terminate()
-        code, err = ended(process)
-    assert code == 0
-    (line,) = err.splitlines()
+    line = warning_of(place)
     assert line.startswith(
         "swhkit: there are no workers: archive.requests: memory is shared with no other process"
     )
@@ -144,10 +150,5 @@ def test_a_server_whose_disk_takes_no_requests_serves(tmp_path: Path) -> None:
     place = Place(tmp_path / "place", settings())
     config = place.folder / "swhkit.yaml"
     config.write_text(config.read_text() + "archive: {jobs: {path: /proc/none/jobs.sqlite}}\n")
-    with serving(place) as (process, url):
-        urllib.request.urlopen(f"{url}api/1/ping/", timeout=20).close()
-        process.terminate()
-        code, err = ended(process)
-    assert code == 0
-    (line,) = err.splitlines()
+    line = warning_of(place)
     assert line.startswith("swhkit: requests are not taken, and no jobs done: ")
