@@ -171,7 +171,7 @@ def test_passwords_that_are_none(desk: Desk, password: str) -> None:
 def test_a_lone_user_name_may_be_a_token(desk: Desk) -> None:
     made = saving.save(desk, "https://ghp_secret@git.example.org/u/p", "git", now=NOW)
     assert made.url == URL
-    assert saving.kept_url("https://ghp_secret@git.example.org/u/p") == URL
+    assert saving.save(desk, "HTTPS://ghp_other@Git.Example.Org./u/p", "git", now=NOW) == made
     kept = saving.save(desk, "svn://guest@svn.example.org/r", "svn", now=NOW)
     assert kept.url == "svn://guest@svn.example.org/r"
 
@@ -180,7 +180,7 @@ def test_each_scheme_is_taken(opened: Open) -> None:
     desk = opened("network: {schemes: [https, http, git, ssh, svn, rsync, pserver, bzr, ftp]}\n")
     for scheme in ("http", "https", "svn", "git", "rsync", "pserver", "ssh", "bzr", "ftp", "HTTPS"):
         made = saving.save(desk, f"{scheme}://code.example.org/r", "git", now=NOW)
-        assert (made.status, made.url) == (SaveStatus.PENDING, f"{scheme}://code.example.org/r")
+        assert (made.status, made.url) == (SaveStatus.PENDING, f"{scheme.lower()}://code.example.org/r")
 
 
 # -- decisions
@@ -335,6 +335,19 @@ def test_repeats(desk: Desk) -> None:
     assert third.job != first.job
 
 
+def test_who_was_accepted_late_does_not_hide_what_runs(desk: Desk) -> None:
+    url, saves = "https://other.example.org/r", desk.requests.saves
+    late = saving.save(desk, url, "git", now=later(days=-9))
+    asked = saves.add(NewSave(url=url, visit_type="git", date=NOW, status=SaveStatus.ACCEPTED))
+    assert saving.ensure_jobs(desk, NOW) == 1
+    lease(desk, NOW)
+    late = saving.decide(desk, late.id, accept=True, user="ada", now=later(minutes=1))
+    asked = saves.get(asked.id) or asked
+    assert asked.job == late.job
+    assert task(desk, asked, later(minutes=1)) == "running"
+    assert task(desk, late, later(minutes=1)) == "pending"
+
+
 def test_rejected_ones_are_written_down_once(desk: Desk) -> None:
     for minute in range(3):
         with pytest.raises(Rejected):
@@ -351,6 +364,14 @@ def test_who_is_trusted_is_not_served_by_a_stranger_s_job(desk: Desk) -> None:
     assert job.id == first.job
     assert job.arguments["trusted"] is True
     assert saving.save(desk, URL, "git", now=NOW).id == second.id
+    # The same for one that waits for review, which the shell's word is for, too.
+    waiting = saving.save(desk, "https://new.example.org/r", "git", now=NOW)
+    mine = saving.save(desk, "https://new.example.org/r", "git", trusted=True, now=NOW)
+    waiting = desk.requests.saves.get(waiting.id) or waiting
+    job = desk.jobs.job(mine.job or 0)
+    assert job is not None
+    assert (waiting.status, waiting.job, job.arguments["trusted"]) == (SaveStatus.ACCEPTED, mine.job, True)
+    assert mine.id != waiting.id
 
 
 def test_the_shell_may_name_any_place(desk: Desk, tmp_path: Path) -> None:
@@ -521,7 +542,7 @@ def test_a_retry_that_waits_is_no_failure(desk: Desk) -> None:
     end(desk, held, later(minutes=1), JobState.QUEUED, not_before=later(minutes=5), error="the host is away")
     standing = saving.standing(desk, made, later(minutes=1))
     assert (standing.task_status, standing.visit_status, standing.next_run, standing.note) == (
-        "scheduled", "failed", later(minutes=5), None,
+        "scheduled", "failed", later(minutes=5), "the host is away",
     )  # fmt: skip
     assert saving.save(desk, URL, "git", now=later(minutes=2)).id == made.id
     held = lease(desk, later(minutes=5))

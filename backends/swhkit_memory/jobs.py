@@ -206,8 +206,10 @@ class MemoryJobs:
             entry.priority = entry.again_priority if final else max(entry.priority, entry.again_priority)
             entry.arguments, entry.again, entry.leased, entry.lost = entry.again_arguments, None, 0, 0
             state = JobState.QUEUED
-        entry.state, entry.due = state, due
-        if state is not JobState.QUEUED:
+        entry.state = state
+        if state is JobState.QUEUED:
+            entry.due = due
+        else:
             entry.ended = now
             del self._keys[entry.key]
 

@@ -14,7 +14,7 @@ from swhkit.api.parameters import INTEGER_MAX, integer, number, scheme_mended, s
 from swhkit.api.routing import Parameter, Route
 from swhkit.api.schemas import TEXT, array, choice, ref
 from swhkit.desk import Desk
-from swhkit.errors import NotHeld
+from swhkit.errors import InvalidInput, NotHeld
 from swhkit.requests.saves import Artifact, SaveRequest, SaveStatus
 from swhkit.saving import Asker, Standing
 
@@ -66,12 +66,22 @@ def _origin(call: Call, url: str, visit_type: str) -> Data:
             desk, url, visit_type, asker=asker_of(call.user), artifacts=_artifacts(call, visit_type), now=now
         )
         return _answer(call, desk, request, now)
-    found = desk.requests.saves.of(saving.kept_url(url), visit_type)
+    found = _known(desk, url, visit_type)
     if not found:
-        saving.check_type(visit_type, privileged=True)
-        saving.checked_url(desk.network(trusted=False), url)
         raise NotHeld(f"No save requests found for visit of type {visit_type} on origin with url {url}.")
     return Data(_shapes(call, desk, found, now), headers=never_kept())
+
+
+def _known(desk: Desk, url: str, visit_type: str) -> list[SaveRequest]:
+    """The requests for an origin. Raises ``InvalidInput`` where there can be none."""
+    saves = desk.requests.saves
+    try:
+        saving.check_type(visit_type, privileged=True)
+        return saves.of(saving.checked_url(desk.network(trusted=False), url), visit_type)
+    except InvalidInput:
+        if found := saves.of(url, visit_type):  # asked for at the shell, which may name any place
+            return found
+        raise
 
 
 def request(call: Call) -> Data:

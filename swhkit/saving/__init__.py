@@ -8,7 +8,7 @@ from swhkit.saving.asking import BLOCKED, HOURLY, Asker, Rejected, decide, save
 from swhkit.saving.bulk import BULK_TYPES, BulkRefused, BulkRow, RejectedOrigin, rows, submit
 from swhkit.saving.employing import ensure_jobs
 from swhkit.saving.prefixes import Prefixes, remove_prefix, set_prefix
-from swhkit.saving.rules import ARCHIVES, TYPES, check_type, checked_url, kept_url, words
+from swhkit.saving.rules import ARCHIVES, TYPES, check_type, checked_url, words
 from swhkit.saving.standing import Standing, standing, standings
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "checked_url",
     "decide",
     "ensure_jobs",
-    "kept_url",
     "remove_prefix",
     "rows",
     "save",

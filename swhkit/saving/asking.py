@@ -123,7 +123,9 @@ def _accepted(desk: Desk, wanted: NewSave) -> SaveRequest:
     latest = _latest(desk, wanted)
     if latest is not None and latest.status is SaveStatus.PENDING:
         saves.decide(latest.id, SaveStatus.ACCEPTED, date=now, user=wanted.user)
-        return employ(desk, saves.get(latest.id) or latest, now)
+        latest = employ(desk, saves.get(latest.id) or latest, now)
+        if _stands_for(latest, wanted):
+            return latest
     if latest is not None and wanted.webhook:
         put_off = _put_off(desk, wanted)
         if isinstance(put_off, SaveRequest):

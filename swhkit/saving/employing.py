@@ -16,6 +16,11 @@ from swhkit.saving.rules import TYPES
 _SINGLES, _MANY = 1000, 10_000
 
 
+def wanted_from(request: SaveRequest) -> datetime.datetime:
+    """The moment from which on the visit of an accepted request may begin."""
+    return request.not_before or request.decided or request.date
+
+
 def job_of(desk: Desk, request: SaveRequest) -> NewJob:
     """The visit that an accepted request asks for."""
     return visit_job(
@@ -24,7 +29,7 @@ def job_of(desk: Desk, request: SaveRequest) -> NewJob:
         trusted=request.trusted,
         artifacts=request.artifacts,
         # Not None: a job that is under way notes then for whom it will be done again.
-        not_before=request.not_before or request.date,
+        not_before=wanted_from(request),
         priority=TOLD if request.webhook else ASKED,
         attempts=desk.settings.jobs.attempts,
     )

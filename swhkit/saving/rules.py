@@ -61,7 +61,8 @@ def check_type(word: str, *, privileged: bool) -> None:
 
 
 def checked_url(network: Network, url: str) -> str:
-    """``url`` as it is kept: without a lone user name that is of no use.
+    """``url`` as it is kept, and as its origin will be known: scheme and host in lower case, without a lone user name that
+    is of no use.
 
     A password is refused even of a person at the shell (``network.from_cli``): it would be in rows and answers. Raises
     ``InvalidInput``. No name is looked up.
@@ -70,22 +71,19 @@ def checked_url(network: Network, url: str) -> str:
     if found is not None and unquote(found[1].partition(":")[2]) not in PUBLIC_PASSWORDS:
         raise InvalidInput(_PASSWORD)
     if network.from_cli:
-        network.check(url, resolve=False)
-        return kept_url(url)
+        return _without_name(network.check(url, resolve=False).url)
     scheme, separator, _ = url.partition("://")
     try:
         if not separator or scheme.lower() not in SCHEMES:
             raise InvalidUrl(url)
-        network.check(url, resolve=False)
+        return _without_name(network.check(url, resolve=False).url)
     except InvalidUrl:
         raise InvalidInput(f"The provided origin URL '{url}' is not valid!") from None
-    return kept_url(url)
 
 
-def kept_url(url: str) -> str:
-    """The URL that a request for ``url`` is kept under."""
+def _without_name(url: str) -> str:
     found = _USERINFO.match(url)
-    if found is None or ":" in found[1] or url.partition("://")[0].lower() not in _NAMELESS:
+    if found is None or ":" in found[1] or url.partition("://")[0] not in _NAMELESS:
         return url
     return origin_of(url)
 

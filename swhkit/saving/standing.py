@@ -16,6 +16,7 @@ from swhkit.desk import Desk
 from swhkit.jobs import Job, JobState
 from swhkit.model import Visit, VisitStatus
 from swhkit.requests.saves import SaveRequest, SaveStatus
+from swhkit.saving.employing import wanted_from
 from swhkit.saving.rules import TYPES
 from swhkit.visit import origin_of
 
@@ -97,9 +98,9 @@ def _standing(visits: _Visits, request: SaveRequest, job: Job | None, now: datet
         return Standing(task_status=_of_open(request, job), next_run=_next_run(request, job))
     if job is not None:
         return Standing(task_status=FAILED, note=job.error or "its job ended without a visit")
-    if now - request.date > PATIENCE:
+    if now - wanted_from(request) > PATIENCE:
         return Standing(task_status=FAILED, note=f"there was no visit within {PATIENCE.days} days")
-    return Standing(task_status=PENDING, next_run=request.not_before or request.date)
+    return Standing(task_status=PENDING, next_run=wanted_from(request))
 
 
 def _told(visits: _Visits, first: Visit | None, job: Job | None) -> Visit | None:
@@ -130,7 +131,7 @@ def _of_visit(visit: Visit, request: SaveRequest, job: Job | None) -> Standing:
         visit_date=visit.date,
         snapshot=visit.snapshot,
         next_run=next_run,
-        note=visit.reason if task == FAILED else None,
+        note=None if task in (SUCCEEDED, RUNNING) else visit.reason,
     )
 
 
@@ -142,7 +143,7 @@ def _of_open(request: SaveRequest, job: Job, *, tried: bool = False) -> str:
 
 def _waits(request: SaveRequest, job: Job) -> bool:
     """Whether a job that is under way is so for others, and will be done again for this request."""
-    return job.again is not None and (request.not_before or request.date) >= job.again
+    return job.again is not None and wanted_from(request) >= job.again
 
 
 def _next_run(request: SaveRequest, job: Job) -> datetime.datetime | None:

@@ -33,6 +33,7 @@ class JobLeasesContract:
         assert (kept.state, kept.ended, kept.is_open) == (state, moment(5), False)
         assert (kept.result, kept.error) == ({"status": ["ü", None]}, "it is odd")
         assert (kept.worker, kept.lease_ends, kept.again, kept.leased) == (None, None, None, 1)
+        assert (kept.not_before, kept.created) == (NOON, NOON)
         assert jobs.open("a") is None
         assert jobs.lease("w", 60, moment(999)) == []
 
@@ -258,6 +259,7 @@ class JobLeasesContract:
         jobs.enqueue([job("a", arguments={"n": 2}, priority=5)], moment(1))
         lease = leased(jobs, moment(60))
         assert (lease.job.arguments, lease.job.again, lease.job.leased) == ({"n": 2}, None, 2)
+        assert lease.job.priority == 5
         assert ended(jobs, lease, now=moment(61))
         assert known(jobs, kept.id).state is _DONE
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import archives
 import desks
 import pytest
 from aiohttp import ClientResponse
@@ -87,5 +88,24 @@ def serving(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Client]
             app = make_app(sample.archive, **{"desk": desk, **options})
             async with TestClient(TestServer(app)) as client:
                 yield Client(client, sample)
+
+    return opened
+
+
+@pytest.fixture
+def taking(tmp_path: Path, serving: Any) -> Callable[..., AbstractAsyncContextManager[tuple[Any, ...]]]:
+    """``async with taking(TEXT, USERS) as (api, desk, archive, users)``: a server that takes requests for an archive of the
+    test's own. TEXT is added to its configuration; USERS has permissions by name, ``users`` the headers of each."""
+
+    @asynccontextmanager
+    async def opened(text: str, users: Mapping[str, Sequence[str]]) -> AsyncIterator[tuple[Any, ...]]:
+        with (
+            archives.archive("memory", tmp_path) as archive,
+            desks.desk(archive, tmp_path, desks.IN_MEMORY + text) as desk,
+        ):
+            headers = {name: desks.bearer(desk, name, *allowed) for name, allowed in users.items()}
+            sample = Sample(archive.objects, archive.catalog)
+            async with serving(sample, desk=desk, requests=lambda: desk.requests) as api:
+                yield api, desk, archive, headers
 
     return opened

@@ -65,15 +65,18 @@ async def test_origin_by_type_and_url(api: Any) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "origin/save/git/url/https://x/", "origin/save/", "origin/save/7/", "origin/save/bulk/",
-        "origin/metadata-search/", "origin/metadata-search/get/",
-        "origin/save/url/https://x/", "origin/save/git/url/https://x/get/", "origin/save/git/url/https://x/visits/",
-        "origin/save/git/url/https://x/visit/latest/", "origin/save/git/url/https://x/visit/1/",
+        "origin/metadata-search/", "origin/metadata-search/get/", "origin/save/url/https://x/", "origin/save/7/get/",
         f"origin/git/url/{URL}/intrinsic-metadata/", "origin/", "origin/search/", "origin/git/url//", "origin/GIT/url/x/",
     ],
 )  # fmt: skip
 async def test_what_is_not_served_is_not_taken_for_an_origin(api: Any, path: str) -> None:
     await unrouted(api, path)
+
+
+@pytest.mark.parametrize("end", ["", "/get", "/visits", "/visit/latest", "/visit/1", "/url/https://y"])
+async def test_a_request_to_save_is_not_taken_for_an_origin(api: Any, end: str) -> None:
+    said = f"No save requests found for visit of type git on origin with url https://x.org{end}."
+    assert await api.not_found(f"origin/save/git/url/https://x.org{end}/") == said
 
 
 def visit(api: Any, number: int, **values: Any) -> dict[str, Any]:

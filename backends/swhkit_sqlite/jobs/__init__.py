@@ -12,7 +12,7 @@ from swhkit_sqlite.catalog.tables import clipped, to_date, to_microseconds
 from swhkit_sqlite.connection import Database
 from swhkit_sqlite.jobs.batch import SELECT, Batch, many
 from swhkit_sqlite.jobs.choosing import FIRST_DUE, Room, chosen
-from swhkit_sqlite.jobs.schema import SCHEMA, row_of
+from swhkit_sqlite.jobs.schema import SCHEMA, damaged, row_of
 from swhkit_sqlite.jobs.steps import LEASED, QUEUED, begin, end, enqueue_once_more, is_valid, lose, new_row
 
 _CACHE = 16 << 20
@@ -78,6 +78,8 @@ class SqliteJobs:
             ids = chosen(connection, moment, count, room, tasks)
             batch = Batch(connection)
             rows = batch.by_id(ids)
+            if any(id not in rows or rows[id].state != QUEUED for id in ids):
+                raise damaged("lanes name jobs that are not queued")
             leases = []
             for id in ids:
                 batch.changing(rows[id])

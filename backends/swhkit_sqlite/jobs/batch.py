@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+import msgspec
 
 from swhkit_sqlite.catalog.tables import clipped
 from swhkit_sqlite.jobs.schema import COLUMNS, Lane, Row, row_of
@@ -69,11 +72,10 @@ class Batch:
 
     def write(self) -> None:
         """Write it all."""
-        self.connection.executemany(_INSERT, [tuple(getattr(row, c) for c in COLUMNS) for row in self._new])
+        self.connection.executemany(_INSERT, map(msgspec.structs.astuple, self._new))
         for columns, rows in ((_CHANGING, self._changed), (_ENDING, self._ended)):
             sql = f"UPDATE job SET {', '.join(f'{c} = ?' for c in columns)} WHERE id = ?"
-            values = [(*(getattr(row, c) for c in columns), row.id) for row in rows.values()]
-            self.connection.executemany(sql, values)
+            self.connection.executemany(sql, map(attrgetter(*columns, "id"), rows.values()))
         lanes = sorted(self._lanes)
         lane = "group_name = ? AND task = ? AND priority = ?"
         self.connection.executemany(f"DELETE FROM lane WHERE {lane}", lanes)

@@ -153,5 +153,5 @@ def row_of(values: tuple[object, ...]) -> Row:
 
 
 def damaged(what: str) -> Corrupt:
-    """A row that makes no sense."""
-    return Corrupt(f"a row of the job store is damaged ({what}): restore a backup, or remove the file")
+    """What makes no sense."""
+    return Corrupt(f"the job store is damaged ({what}): restore a backup, or remove the file and ask anew")

@@ -94,4 +94,8 @@ def _settle(row: Row, state: str, due: int, now: int) -> None:
         row.arguments = row.again_arguments or row.arguments
         row.again = row.again_arguments = row.again_priority = None
         state, row.leased, row.lost = QUEUED, 0, 0
-    row.state, row.due, row.ended = state, due, None if state == QUEUED else now
+    row.state = state
+    if state == QUEUED:
+        row.due = due
+    else:
+        row.ended = now
