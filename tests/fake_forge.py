@@ -58,6 +58,9 @@ class Fake:
             if "odd" in told:
                 yield told["odd"]
                 continue
+            if "broken" in told:
+                yield Repository(**{"key": "broken", "url": told["url"], **told["broken"]})
+                continue
             updated = told.get("updated")
             yield Repository(
                 key=told["key"],

@@ -220,6 +220,20 @@ def test_a_rename_is_followed_by_key(desk: Desk, forge: FakeForge) -> None:
     assert (listed.url, listed.former) == (origin("renamed"), (origin("a"),))
 
 
+def test_what_an_interrupted_listing_has_left_is_settled_by_the_next(desk: Desk, forge: FakeForge) -> None:
+    forge.has("a", "b")
+    found = known(desk, forge.url)
+    ok(crawl(desk, found.id, None, NOW))
+    do_all(desk, NOW)
+    left = row(desk, "b")
+    forge.has("a")
+    for day in range(1, 4):
+        ok(crawl(desk, found.id, True, NOW + day * DAY))
+    desk.requests.schedule.set_freshness([left])  # as if the last one had been killed when it had ended
+    assert ok(crawl(desk, found.id, True, NOW + 4 * DAY)).lost == 0
+    assert (row(desk, "b").every, row(desk, "b").due) == (None, None)
+
+
 def test_a_name_that_another_takes_over_stays_visited(desk: Desk, forge: FakeForge) -> None:
     forge.has("a", "b", "c")
     found = known(desk, forge.url)
@@ -320,10 +334,19 @@ def test_rows_that_make_no_sense_are_counted_and_left_out(
     forge.has("a", "b")
     forge.rows[1:1] = [{"key": key, "url": url} for key, url in bad]
     forge.rows += [{"key": "k8", "url": origin("odd"), "type": "nonsense"}, {"odd": "no repository"}]
+    broken: list[dict[str, object]] = [
+        {"last_update": "yesterday"},
+        {"metadata": "text"},
+        {"metadata_format": None},
+        {"metadata_format": "a\nb"},
+        {"visit_type": ["git"]},
+    ]
+    forge.rows += [{"url": origin("broken"), "broken": fields} for fields in broken]
     crawled = ok(crawl(desk, known(desk, forge.url).id, None, NOW))
-    assert (crawled.repositories, crawled.refused) == (2, len(bad) + 2)
+    refused = len(bad) + 2 + len(broken)
+    assert (crawled.repositories, crawled.refused) == (2, refused)
     assert crawled.error is not None
-    assert crawled.error.startswith(f"{len(bad) + 2} refused, the first: ")
+    assert crawled.error.startswith(f"{refused} refused, the first: ")
     assert urls(desk) == ["a", "b"]
     assert "a repository was refused" in caplog.text
 

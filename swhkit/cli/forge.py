@@ -50,7 +50,7 @@ class _Interval(click.ParamType[float]):
 
 @click.group("forge")
 def command() -> None:
-    """Have forges listed every so often, and decide on requests to add one."""
+    """Have forges listed, and decide on requests to add one."""
 
 
 @command.command("add")

@@ -197,7 +197,8 @@ class _Listing:
             error=error,
             patience=self.desk.settings.schedule.patience,
         )
-        taker.settle(lost=listing.lost > 0)
+        whole = is_full and ending.status is ListingStatus.COMPLETE
+        taker.settle(disabled=whole or listing.lost > 0)
         return Crawled(
             forge=self.forge.id,
             listing=listing.id,

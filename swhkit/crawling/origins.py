@@ -93,12 +93,17 @@ class Taker:
     def _judged(self, repository: Repository) -> Judged:
         """Raises ``SwhkitError`` that says what is wrong."""
         key, url = repository.key, repository.url
-        if not isinstance(url, str) or not isinstance(key, str):
-            raise SwhkitError("its key or its URL is no text")
+        texts = (key, url, repository.visit_type, repository.metadata_format)
+        if not all(isinstance(text, str) for text in texts):
+            raise SwhkitError("its key, its URL, its visit type or the name of its format is no text")
         if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
             raise SwhkitError(f"{without_secret(url)}: its key is empty, too long, or cannot be printed")
         if repository.visit_type not in self._types:
             raise SwhkitError(f"{without_secret(url)}: nothing loads {repository.visit_type!r}")
+        if not isinstance(repository.last_update, datetime.datetime | None):
+            raise SwhkitError(f"{without_secret(url)}: its last_update is no datetime")
+        if not isinstance(repository.metadata, bytes | None) or not repository.metadata_format.isprintable():
+            raise SwhkitError(f"{without_secret(url)}: its metadata are no bytes of a format")
         trusted = self.forge.trusted and self._here is not None and _place(url) == self._here
         target = self._networks[trusted].check(url, resolve=False)
         updated = repository.last_update
@@ -176,21 +181,27 @@ class Taker:
             attempts=self.desk.settings.jobs.attempts,
         )
 
-    def settle(self, *, lost: bool) -> None:
-        """After the last batch: what nobody has any more, for it was renamed or (``lost``) disabled, is visited no more."""
+    def settle(self, *, disabled: bool) -> None:
+        """After the last batch: what was renamed, and with ``disabled`` what is not enabled any more, is visited no more,
+        unless another has the URL since. What an interrupted listing has left of that is done, too."""
         schedule, forge = self.desk.requests.schedule, self.forge.id
-        ended = set(self.so_far.former)
-        if lost:
-            ended |= {(origin.url, origin.visit_type) for origin in _listed(self.desk, forge, enabled=False)}
+        ended = {place for place in self.so_far.former if self._is_visited(*place)}
+        if disabled:
+            places = ((one.url, one.visit_type) for one in _listed(self.desk, forge, enabled=False))
+            ended |= {place for place in places if self._is_visited(*place)}
         if not ended:
             return
-        # Another may have taken the name since.
-        ended -= {(origin.url, origin.visit_type) for origin in _listed(self.desk, forge, enabled=True)}
+        ended -= {(one.url, one.visit_type) for one in _listed(self.desk, forge, enabled=True)}
         with freshness.held(self.desk.archive):
-            rows = [row for url, kind in ended if (row := schedule.freshness(url, kind)) is not None]
-            schedule.set_freshness(
-                msgspec.structs.replace(row, every=None, due=None) for row in rows if row.forge == forge
-            )
+            rows = [row for place in ended if (row := schedule.freshness(*place)) is not None]
+            schedule.set_freshness(msgspec.structs.replace(row, every=None, due=None) for row in rows)
+
+    def _is_visited(self, url: str, visit_type: str) -> bool:
+        """Whether an origin is visited every so often on behalf of this forge."""
+        row = self.desk.requests.schedule.freshness(url, visit_type)
+        if row is None or row.forge != self.forge.id:
+            return False
+        return row.every is not None or row.due is not None
 
 
 def has_changed(row: Freshness, last_update: datetime.datetime | None) -> bool:
