@@ -117,7 +117,7 @@ def test_types_are_those_of_the_web_api(desk: Desk) -> None:
         assert (job.arguments["url"], job.arguments["trusted"]) == (URL, False)
 
 
-#: Places that strangers have no business at, and URLs that nobody can read for certain (threats: S4, S6).
+#: Places that strangers have no business at, and URLs that nobody can read for certain.
 NOT_VALID = [
     "http://127.0.0.1/r", "http://127.0.0.1:8080/r", "http://[::1]/r", "http://0.0.0.0/r", "http://127.1/r",
     "http://2130706433/r", "http://0177.0.0.1/r", "http://0x7f.0.0.1/r", "http://0x7f000001/", "http://[::ffff:127.0.0.1]/r",
@@ -125,7 +125,7 @@ NOT_VALID = [
     "http://10.0.0.1/r", "http://172.16.0.1/r", "http://192.168.1.1/r", "http://100.64.0.1/r", "http://[fc00::1]/",
     "http://[fe80::1]/", "http://[fe80::1%25eth0]/", "http://224.0.0.1/", "http://255.255.255.255/", "http://localhost/r",
     "http://localhost./r", "http://LOCALHOST/r", "http://a.localhost/r", "http://good@127.0.0.1/r", "http://127.0.0.1\\@good/r",
-    "http://good\\@127.0.0.1/r", "http:\\\\127.0.0.1\\r", "http://good.example.org:80@127.0.0.1/"[:0] or "http:///127.0.0.1/r",
+    "http://good\\@127.0.0.1/r", "http:\\\\127.0.0.1\\r", "http:///127.0.0.1/r",
     "git://127.0.0.1/r", "svn://10.0.0.1/r", "rsync://127.0.0.1/r", "pserver://anonymous@127.0.0.1/r", "bzr://127.0.0.1/",
     "ftp://127.0.0.1/r", "ext::sh -c touch% X", "fd::17", "file:///etc", "/etc", "./x", "-u./x", "--upload-pack=touch X",
     "ssh://-oProxyCommand=x/", "git@-oX:y", "git@example.org:y", "https://x.org/a\nb", "https://x.org/a\0b",
