@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -24,6 +23,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from building import ROOT, copy_checkout, run
+from servers import free_port
 
 SOURCES = {"swhkit": "swhkit", "plugins": "", "backends": ""}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -220,14 +220,13 @@ def tour() -> list[tuple[str, list[str]]]:
 
 
 def test_the_tour_of_the_readme_shows_what_happens(installed: dict[str, str], tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port, daemon = free_port(), free_port()
     end = "-- the end of one step --"
 
     def here(text: str) -> str:
         """The same in another folder and on a free port."""
         moved = text.replace("/tmp/tour", str(tmp_path / "tour")).replace("5080", str(port))
+        moved = moved.replace("9418", str(daemon))
         return moved.replace("serve &", f"serve --listen 127.0.0.1:{port} &")
 
     def timeless(line: str) -> str:
@@ -245,7 +244,7 @@ def test_the_tour_of_the_readme_shows_what_happens(installed: dict[str, str], tm
                 shell.stdin.write(here(command) + ("\n" if background else f"\necho '{end}'\n"))
                 shell.stdin.flush()
                 lines: list[str] = []
-                for line in shell.stdout:
+                for line in shell.stdout if said or not background else ():
                     if line.rstrip("\n") == end:
                         break
                     lines.append(timeless(line))
