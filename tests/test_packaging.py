@@ -137,6 +137,7 @@ def test_the_sdist_can_be_tested_and_built_upon(built: Path) -> None:
         "Makefile",
         "tools/run.py",
         "examples/swhkit-dated-tarballs/pyproject.toml",
+        "examples/swhkit-pagure/pyproject.toml",
         "tests/test_packaging.py",
     }
     assert wanted <= held

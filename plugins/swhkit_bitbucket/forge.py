@@ -21,6 +21,10 @@ class _Links(msgspec.Struct):
     html: _Link
 
 
+class _Parent(msgspec.Struct):
+    """What a repository was forked from."""
+
+
 class _Repository(msgspec.Struct):
     """What is needed of a repository."""
 
@@ -30,7 +34,7 @@ class _Repository(msgspec.Struct):
     scm: str = "git"
     updated_on: Moment | None = None
     has_wiki: bool = False
-    parent: msgspec.Raw | None = None
+    parent: _Parent | None = None
 
 
 class BitbucketForge:
@@ -47,20 +51,16 @@ class BitbucketForge:
         """As the contract has it; without workspaces, ``since`` makes no difference."""
         base = "https://api.bitbucket.org" if context.url == "https://bitbucket.org" else context.url
         api = context.client.at(f"{base}/2.0", self._headers())
-        params: dict[str, str | int] = {"pagelen": 100}
-        if self.config.workspaces:
-            params["sort"] = "created_on" if since is None else "-updated_on"
+        if not self.config.workspaces:
+            since = None
+        order = "created_on" if since is None else "-updated_on"
+        params = {"pagelen": 100, "sort": order if self.config.workspaces else None}
         for name in self.config.workspaces or ("",):
             url = f"/repositories/{quote(name, safe='{}')}".rstrip("/")
             for told, document in api.each(
                 url, _Repository, params=params, within="values", paging=by_body("next")
             ):
-                if (
-                    since is not None
-                    and "sort" in params
-                    and told.updated_on is not None
-                    and told.updated_on < since
-                ):
+                if since is not None and told.updated_on is not None and told.updated_on < since:
                     break
                 if not told.is_private:
                     yield from self._selected(told, document)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from swhkit.plugin import Fetched, ForgeContext, InvalidInput, NotFound, Repository, Unavailable
-from swhkit_cgit.pages import CgitIndex, CgitSummary, GitwebIndex, GitwebSummary, Row, best
+from swhkit_cgit.pages import Row, best, cgit_index, cgit_summary, gitweb_index, gitweb_summary
 from swhkit_cgit.settings import WebConfig
 
 
@@ -36,7 +36,7 @@ class CgitForge(_WebForge):
     def repositories(self, context: ForgeContext, since: datetime.datetime | None) -> Iterator[Repository]:
         """As the contract has it. Where a page has no URL, the page's own is it: cgit serves clones there."""
         for page in context.client.texts("/", paging=_following, end="</html>"):
-            for row in CgitIndex(page.text).rows:
+            for row in cgit_index(page.text).rows:
                 if since is not None and row.changed is not None and row.changed < since:
                     continue
                 address = urljoin(page.url, row.address)
@@ -49,12 +49,12 @@ class CgitForge(_WebForge):
                     yield Repository(key=path, url=url, last_update=row.changed)
 
     def _shown(self, context: ForgeContext, address: str) -> str:
-        summary = CgitSummary(context.client.get_text(address, end="</html>"))
+        summary = cgit_summary(context.client.get_text(address, end="</html>"))
         return best(summary.urls) or address.partition("?")[0].rstrip("/")
 
 
 def _following(page: Fetched) -> str | None:
-    following = CgitIndex(page.text).following
+    following = cgit_index(page.text).following
     return None if following is None else urljoin(page.url, following)
 
 
@@ -78,7 +78,7 @@ class GitwebForge(_WebForge):
         since: datetime.datetime | None,  # noqa: ARG002 (the contract has it)
     ) -> Iterator[Repository]:
         """As the contract has it. Raises ``Unavailable`` if no page says where its repository is cloned from."""
-        rows = GitwebIndex(context.client.get_text("", params={"a": "opml"}, end="</opml>")).rows
+        rows = gitweb_index(context.client.get_text("", params={"a": "opml"}, end="</opml>")).rows
         found = False
         for row in rows:
             try:
@@ -96,6 +96,6 @@ class GitwebForge(_WebForge):
         written = self._written(row.name)
         if written is not None:
             return Repository(key=row.name, url=written)
-        summary = GitwebSummary(context.client.get_text(urljoin(context.url, row.address), end="</html>"))
+        summary = gitweb_summary(context.client.get_text(urljoin(context.url, row.address), end="</html>"))
         url = best(summary.urls)
         return None if url is None else Repository(key=row.name, url=url, last_update=summary.changed)

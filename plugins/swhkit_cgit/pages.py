@@ -1,111 +1,112 @@
-"""What is needed of the pages of cgit and gitweb."""
+"""What is needed of the pages of cgit and gitweb.
+
+They are strangers' pages, of any size, and are read in time that grows with their size alone. The parser of Python's own
+``html.parser`` takes a minute for 50 kB of ``<a <a <a``; what is looked for here is in tags that are whole.
+"""
 
 from __future__ import annotations
 
 import datetime
+import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
-from html.parser import HTMLParser
 
+import msgspec
+
+#: A tag whose quotes are closed, and the text up to the next one. Possessive throughout: nothing is tried twice.
+_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*+)((?:[^<>\"']++|\"[^\"<>]*+\"|'[^'<>]*+')*+)>([^<]*+)")
+_ATTRIBUTE = re.compile(
+    r"(?<![^\s\"'/])([A-Za-z][A-Za-z0-9-]*+)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"']++))"
+)
+#: Characters of a tag's attributes; longer tags are passed over.
+_LONGEST = 8192
 _SPACE = re.compile(r"\s")
 
 
-class _Page(HTMLParser):
-    """A page that is read to its end when it is made. ``start`` gets each tag with its attributes, ``text`` what follows."""
+class Row(msgspec.Struct):
+    """A repository of an index: the ``address`` of its page, its ``name`` and when it was last changed, if that is told."""
 
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.start(tag, {name: value or "" for name, value in attrs})
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        raise NotImplementedError
+    address: str
+    name: str = ""
+    changed: datetime.datetime | None = None
 
 
-class Row:
-    """A repository of an index: the address of its page, and when it was last changed, if that is told."""
+class Index(msgspec.Struct):
+    """``rows`` of a page of an index; ``following`` is the address of the next page, None on the last."""
 
-    def __init__(self, address: str, name: str = "") -> None:
-        self.address, self.name = address, name
-        self.changed: datetime.datetime | None = None
+    rows: list[Row]
+    following: str | None = None
 
 
-class CgitIndex(_Page):
-    """``rows`` of an index of cgit; ``following`` is the address of the next page, None on the last."""
+class Summary(msgspec.Struct):
+    """What the page of a repository says: ``urls`` for cloning, and when it was last ``changed``."""
 
-    def __init__(self, page: str) -> None:
-        self.rows: list[Row] = []
-        self.following: str | None = None
-        self._in_name = self._in_pager = self._at_current = False
-        super().__init__(page)
+    urls: list[str]
+    changed: datetime.datetime | None = None
 
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
+
+def cgit_index(page: str) -> Index:
+    """A page of the index of cgit."""
+    found = Index([])
+    in_name, pager, at_current = False, "", False
+    for tag, attributes, _ in _tags(page):
         kind, address = attributes.get("class", ""), attributes.get("href", "")
-        if tag in ("td", "ul", "div", "table"):
-            self._in_name = kind in ("toplevel-repo", "sublevel-repo")
-            self._in_pager = self._in_pager or kind == "pager"
-        elif tag == "a" and self._in_pager:
-            if self._at_current and self.following is None:
-                self.following = address
-            self._at_current = self._at_current or kind == "current"
-        elif tag == "a" and self._in_name:
-            self.rows.append(Row(address))
-            self._in_name = False
-        elif tag == "span" and kind.startswith("age-") and self.rows:
-            self.rows[-1].changed = _iso(attributes.get("title", ""))
+        if tag in ("td", "ul", "div"):
+            in_name = kind in ("toplevel-repo", "sublevel-repo")
+            pager = pager or (tag if kind == "pager" else "")
+        elif pager and tag == f"/{pager}":
+            pager = ""
+        elif tag == "a" and pager:
+            if at_current and found.following is None:
+                found.following = address
+            at_current = at_current or kind == "current"
+        elif tag == "a" and in_name:
+            found.rows.append(Row(address))
+            in_name = False
+        elif tag == "span" and kind.startswith("age-") and found.rows:
+            found.rows[-1].changed = _iso(attributes.get("title", ""))
+    return found
 
 
-class CgitSummary(_Page):
-    """``urls`` that the page of a repository has for cloning."""
-
-    def __init__(self, page: str) -> None:
-        self.urls: list[str] = []
-        super().__init__(page)
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag == "a" and attributes.get("rel") == "vcs-git":
-            self.urls.append(_SPACE.sub("%20", attributes.get("href", "")))
+def cgit_summary(page: str) -> Summary:
+    """The page of a repository of cgit."""
+    links = (attributes for tag, attributes, _ in _tags(page) if tag == "a")
+    return Summary([_encoded(link.get("href", "")) for link in links if link.get("rel") == "vcs-git"])
 
 
-class GitwebIndex(_Page):
-    """``rows`` of the OPML that gitweb has of its repositories."""
-
-    def __init__(self, page: str) -> None:
-        self.rows: list[Row] = []
-        super().__init__(page)
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        if tag == "outline" and attributes.get("htmlurl"):
-            self.rows.append(Row(attributes["htmlurl"], attributes.get("title", "")))
+def gitweb_index(page: str) -> Index:
+    """The OPML that gitweb has of its repositories."""
+    outlines = (attributes for tag, attributes, _ in _tags(page) if tag == "outline")
+    return Index([Row(told["htmlurl"], told.get("title", "")) for told in outlines if "htmlurl" in told])
 
 
-class GitwebSummary(_Page):
-    """``urls`` that the page of a repository has for cloning, and when it was last ``changed``."""
-
-    def __init__(self, page: str) -> None:
-        self.urls: list[str] = []
-        self.changed: datetime.datetime | None = None
-        self._row = self._said = ""
-        super().__init__(page)
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
+def gitweb_summary(page: str) -> Summary:
+    """The page of a repository of gitweb."""
+    found, row = Summary([]), ""
+    for tag, attributes, text in _tags(page):
         if tag == "tr":
-            self._row = attributes.get("id") or attributes.get("class", "")
-        self._said = ""
+            row = attributes.get("id") or attributes.get("class", "")
+        elif row == "metadata_url" and tag == "td" and "://" in text:
+            found.urls.append(_encoded(text.strip()))
+        elif row == "metadata_lchange" and tag == "span":
+            found.changed = found.changed or _rfc(text.strip())
+    return found
 
-    def handle_data(self, data: str) -> None:
-        self._said += data
 
-    def handle_endtag(self, tag: str) -> None:
-        said, self._said = self._said.strip(), ""
-        if tag == "td" and self._row == "metadata_url" and "://" in said:
-            self.urls.append(_SPACE.sub("%20", said))
-        elif self._row == "metadata_lchange" and self.changed is None:
-            self.changed = _rfc(said)
+def _tags(page: str) -> Iterator[tuple[str, dict[str, str], str]]:
+    """The tags of a page, each with its attributes and the text that follows it; names in lower case, ``/td`` for an end."""
+    for closing, name, attributes, text in _TAG.findall(page):
+        if len(attributes) <= _LONGEST:
+            found = {
+                key.lower(): html.unescape(one or two or three)
+                for key, one, two, three in _ATTRIBUTE.findall(attributes)
+            }
+            yield closing + name.lower(), found, html.unescape(text)
+
+
+def _encoded(url: str) -> str:
+    return _SPACE.sub("%20", url)
 
 
 def best(urls: Sequence[str]) -> str | None:

@@ -15,8 +15,8 @@ import msgspec
 from swhkit.plugin import ForgeContext, Moment, Repository, by_number
 from swhkit_gitea.settings import GiteaConfig
 
-_BY_NUMBER: Mapping[str, str | int] = MappingProxyType({"sort": "id", "order": "asc"})
-_BY_UPDATE: Mapping[str, str | int] = MappingProxyType({"sort": "updated", "order": "desc"})
+_BY_NUMBER: Mapping[str, object] = MappingProxyType({"sort": "id", "order": "asc"})
+_BY_UPDATE: Mapping[str, object] = MappingProxyType({"sort": "updated", "order": "desc"})
 
 
 class _Owner(msgspec.Struct):
@@ -41,7 +41,7 @@ class GiteaForge:
     """Lists an instance of Gitea or Forgejo."""
 
     #: What a search needs to find everything.
-    everything: Mapping[str, str | int] = MappingProxyType({"private": "false", "exclusive": "true"})
+    everything: Mapping[str, object] = MappingProxyType({"private": "false", "exclusive": "true"})
     #: Whether it can be told to sort.
     sorts = True
 

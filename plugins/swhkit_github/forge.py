@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 import msgspec
@@ -52,16 +52,13 @@ class GithubForge:
             owner = api.get_json(f"/users/{quote(name, safe='')}", _Owner)
             kind = "orgs" if owner.type == "Organization" else "users"
             # A full listing goes by what does not change meanwhile; else what is pushed to would change its page.
-            order = (
-                {"sort": "created", "direction": "asc"}
-                if since is None
-                else {"sort": "pushed", "direction": "desc"}
-            )
+            sort, direction = ("created", "asc") if since is None else ("pushed", "desc")
+            params = {"per_page": 100, "sort": sort, "direction": direction}
             url = f"/{kind}/{quote(owner.login, safe='')}/repos"
-            yield from self._listed(api, url, {"per_page": 100, **order}, since)
+            yield from self._listed(api, url, params, since)
 
     def _listed(
-        self, api: ForgeClient, url: str, params: dict[str, str | int], since: datetime.datetime | None
+        self, api: ForgeClient, url: str, params: Mapping[str, object], since: datetime.datetime | None
     ) -> Iterator[Repository]:
         for told, document in api.each(url, _Repository, params=params):
             if since is not None and told.pushed_at is not None and told.pushed_at < since:

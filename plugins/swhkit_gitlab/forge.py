@@ -15,6 +15,10 @@ from swhkit_gitlab.settings import GitlabConfig
 _COARSE = datetime.timedelta(hours=1)
 
 
+class _Parent(msgspec.Struct):
+    """What a project was forked from."""
+
+
 class _Project(msgspec.Struct):
     """What is needed of a project. Who has no token is told less, and of public projects alone."""
 
@@ -25,7 +29,7 @@ class _Project(msgspec.Struct):
     repository_access_level: str = "enabled"
     wiki_access_level: str = "disabled"
     archived: bool = False
-    forked_from_project: msgspec.Raw | None = None
+    forked_from_project: _Parent | None = None
 
 
 class GitlabForge:
@@ -58,13 +62,13 @@ class GitlabForge:
                 if self._is_public(project):
                     yield from self._selected(project, document)
 
-    def _listings(self, since: datetime.datetime | None) -> Iterator[tuple[str, dict[str, str | int]]]:
+    def _listings(self, since: datetime.datetime | None) -> Iterator[tuple[str, dict[str, object]]]:
         """The URLs that are listed, each with its order: by number, or by activity, the latest first."""
-        by_id: dict[str, str | int] = {"order_by": "id", "sort": "asc"}
-        by_activity: dict[str, str | int] = {"order_by": "last_activity_at", "sort": "desc"}
+        by_id: dict[str, object] = {"order_by": "id", "sort": "asc"}
+        by_activity: dict[str, object] = {"order_by": "last_activity_at", "sort": "desc"}
         order = by_id if since is None else by_activity
         for group in self.config.groups:
-            shared: dict[str, str | int] = {"include_subgroups": "true", "with_shared": "false"}
+            shared: dict[str, object] = {"include_subgroups": "true", "with_shared": "false"}
             yield f"/groups/{quote(group, safe='')}/projects", order | shared
         for user in self.config.users:
             yield f"/users/{quote(user, safe='')}/projects", order

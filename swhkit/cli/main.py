@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("swhkit.cli.init", "Make an archive and a commented configuration."),
     "load": ("swhkit.cli.load", "Visit origins now and archive them."),
-    "worker": ("swhkit.cli.worker", "Visit and list what somebody asked for, or what is due."),
-    "serve": ("swhkit.cli.serve", "Serve the web API."),
+    "serve": ("swhkit.cli.serve", "Serve the web API, and work on jobs beside it."),
+    "worker": ("swhkit.cli.worker", "Work on jobs: visits and listings that are asked for or due."),
     "save": ("swhkit.cli.save", "Ask for visits, and decide on what others ask for."),
     "forge": ("swhkit.cli.forge", "Have forges listed, and decide on requests to add one."),
     "status": ("swhkit.cli.status", "Tell how the archive keeps up: jobs, requests, origins, forges."),

@@ -22,7 +22,7 @@ from swhkit.worker.service import unshared
 @click.option("--once", is_flag=True, help="End when nothing is due.")
 @click.pass_context
 def command(ctx: click.Context, slots: int | None, once: bool) -> None:
-    """Work on jobs: visits and listings that somebody asked for, or that are due.
+    """Work on jobs: visits and listings that are asked for or due.
 
     Each is done in a process of its own; of each a line is printed when it has ended. SIGTERM and Ctrl-C end it: what is
     under way is broken off, and comes again at the next start; a second one kills. Several workers may run at once.

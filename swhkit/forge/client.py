@@ -87,7 +87,7 @@ class ForgeClient:
         url: str,
         shape: type[T],
         *,
-        params: Mapping[str, str | int] = _NONE,
+        params: Mapping[str, object] = _NONE,
         headers: Mapping[str, str] = _NONE,
     ) -> T:
         """The JSON behind ``url`` as a ``shape``: a ``msgspec.Struct`` type, ``dict[str, Any]``, ``list[int]`` …"""
@@ -98,7 +98,7 @@ class ForgeClient:
         url: str,
         shape: type[T],
         *,
-        params: Mapping[str, str | int] = _NONE,
+        params: Mapping[str, object] = _NONE,
         headers: Mapping[str, str] = _NONE,
     ) -> tuple[T, bytes]:
         """As ``get_json``, with the bytes it came as."""
@@ -106,13 +106,13 @@ class ForgeClient:
             self._with(url, params), headers, lambda page: (decoded(page.body, shape, page.url), page.body)
         )
 
-    def get_text(self, url: str, *, params: Mapping[str, str | int] = _NONE, end: str = "") -> str:
+    def get_text(self, url: str, *, params: Mapping[str, object] = _NONE, end: str = "") -> str:
         """The text behind ``url``, read as UTF-8. ``end`` is what it must have near its end (``</html>``), in any case:
         a page may break off without a trace."""
         return self._get(self._with(url, params), _NONE, lambda page: _whole(page, end)).text
 
     def texts(
-        self, url: str, *, paging: Paging, params: Mapping[str, str | int] = _NONE, end: str = ""
+        self, url: str, *, paging: Paging, params: Mapping[str, object] = _NONE, end: str = ""
     ) -> Iterator[Fetched]:
         """The pages of a listing that is no JSON, as ``pages`` has them, without items; ``end`` as for ``get_text``."""
         return self._walk(self._with(url, params), lambda page: _whole(page, end), paging, True)
@@ -122,7 +122,7 @@ class ForgeClient:
         url: str,
         shape: type[T],
         *,
-        params: Mapping[str, str | int] = _NONE,
+        params: Mapping[str, object] = _NONE,
         within: str = "",
         paging: Paging = by_link,
         remember: bool = True,
@@ -136,7 +136,7 @@ class ForgeClient:
         self,
         url: str,
         *,
-        params: Mapping[str, str | int] = _NONE,
+        params: Mapping[str, object] = _NONE,
         within: str = "",
         paging: Paging = by_link,
         remember: bool = True,
@@ -190,7 +190,7 @@ class ForgeClient:
     def _absolute(self, url: str) -> str:
         return self.url + url if url.startswith("/") or not url else url
 
-    def _with(self, url: str, params: Mapping[str, str | int]) -> str:
+    def _with(self, url: str, params: Mapping[str, object]) -> str:
         url = self._absolute(url)
         return with_parameters(url, params) if params else url
 

@@ -87,10 +87,16 @@ def by_number(parameter: str = "page", *, first: int = 1, step: int = 1) -> Pagi
     return following
 
 
-def with_parameters(url: str, parameters: Mapping[str, str | int]) -> str:
-    """``url`` with these parameters in its query, in place of those with the same names."""
+def with_parameters(url: str, parameters: Mapping[str, object]) -> str:
+    """``url`` with these parameters in its query, in place of those with the same names. True and False are ``true`` and
+    ``false``; those that are None are left out."""
     parts = urlsplit(url)
     kept = [
         (key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key not in parameters
     ]
-    return parts._replace(query=urlencode([*kept, *parameters.items()])).geturl()
+    given = [
+        (key, str(value).lower() if isinstance(value, bool) else str(value))
+        for key, value in parameters.items()
+        if value is not None
+    ]
+    return parts._replace(query=urlencode([*kept, *given])).geturl()

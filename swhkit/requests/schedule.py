@@ -263,46 +263,6 @@ class Schedule(Protocol):
         """How many origins are in each state; ``unknown`` are those without one. All of these words are there."""
 
 
-def formerly(known: ListedOrigin, url: str) -> tuple[str, ...]:
-    """The ``former`` URLs of a known origin that is told of with ``url``. For stores."""
-    if url == known.url:
-        return known.former
-    return (*(former for former in known.former if former not in (url, known.url)), known.url)
-
-
-def last_told(seen: Iterable[Seen]) -> dict[str, Seen]:
-    """What was told of each key last, in the order of these. For stores."""
-    told: dict[str, Seen] = {}
-    for one in seen:
-        told.pop(one.key, None)
-        told[one.key] = one
-    return told
-
-
-def overdue_at(row: Freshness) -> datetime.datetime | None:
-    """The moment after which an origin is overdue, if there is one. For stores."""
-    if row.due is None:
-        return None
-    return row.due + datetime.timedelta(seconds=max(row.every or 0.0, LEAST_DELAY))
-
-
-def check_ending(status: ListingStatus, patience: int) -> None:
-    """Raise ``ValueError`` for what cannot end a listing. For stores."""
-    if status is ListingStatus.RUNNING:
-        raise ValueError("a listing does not end by running: it is complete, partial or failed")
-    if patience < 1:
-        raise ValueError(f"a patience of {patience} listings is none: at least 1")
-
-
-def plain_options(options: Mapping[str, object]) -> dict[str, object]:
-    """Options as they come back from JSON. Raises ``ValueError`` for what is none. For stores."""
-    try:
-        plain: dict[str, object] = msgspec.json.decode(msgspec.json.encode(options))
-    except (TypeError, ValueError, msgspec.MsgspecError) as error:
-        raise ValueError(f"the options of a forge are no JSON: {error}") from error
-    return plain
-
-
 def _check_interval(seconds: float | None) -> None:
     if seconds is not None and not (math.isfinite(seconds) and 0 <= seconds <= LONGEST):
         raise ValueError(f"{seconds} seconds are no interval: 0 to {LONGEST:.0f}")

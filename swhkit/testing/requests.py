@@ -1,39 +1,37 @@
-"""The contract of ``Requests``: access tokens. What its prose leaves open is fixed here: moments come back in UTC with
-their microseconds; a digest of another length than 32 bytes and a moment without time zone are a ``ValueError``."""
+"""The contract of ``Requests``: access tokens here, the other roles in modules of their own, and all of them run at once.
+
+What its prose leaves open is fixed here: moments come back in UTC with their microseconds; a digest of another length
+than 32 bytes and a moment without time zone are a ``ValueError``.
+"""
 
 from __future__ import annotations
 
 import datetime
-import os
-import signal
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from swhkit.requests import LOOKED_UP, Requests, Token, digest_of, new_secret
-from swhkit.testing.on_disk import OnDiskContract, opened
-from swhkit.testing.processes import killed
+from swhkit.testing.forge_requests import ForgeRequestsContract
+from swhkit.testing.odd import NOON
+from swhkit.testing.saves import SavesContract
+from swhkit.testing.schedule import ScheduleContract
 
-#: ``opener(create)`` opens the same place again and again, in this or another process (so it must be picklable).
-Opener = Callable[[bool], Requests]
-
-_NOON = datetime.datetime(2024, 3, 1, 12, 30, 5, 123456, datetime.UTC)
 _HOUR = datetime.timedelta(hours=1)
-_FULL = _NOON.replace(minute=0, second=0, microsecond=0)
+#: What ``use_token`` notes at noon.
+FULL_HOUR = NOON.replace(minute=0, second=0, microsecond=0)
 
 
-def token(name: str = "ci", *permissions: str, created: datetime.datetime = _NOON) -> Token:
+def token(name: str = "ci", *permissions: str, created: datetime.datetime = NOON) -> Token:
     """A token of Ada's."""
     return Token(
         name=name, user="ada", email="ada@example.org", permissions=frozenset(permissions), created=created
     )
 
 
-class RequestsContract:
-    """Subclass it and supply the fixture ``requests``."""
+class RequestsContract(SavesContract, ForgeRequestsContract, ScheduleContract):
+    """Subclass it and supply the fixture ``requests``; every role of the store is tested."""
 
     @pytest.fixture
     def requests(self) -> Iterator[Requests]:
@@ -44,8 +42,8 @@ class RequestsContract:
         assert requests.tokens() == []
         assert requests.token(digest_of("")) is None
         assert requests.token(bytes(32)) is None
-        assert not requests.revoke_token("ci", _NOON)
-        requests.use_token("ci", _NOON)
+        assert not requests.revoke_token("ci", NOON)
+        requests.use_token("ci", NOON)
         assert requests.tokens() == []
 
     def test_a_token_is_found_by_its_digest_alone(self, requests: Requests) -> None:
@@ -80,19 +78,19 @@ class RequestsContract:
         assert requests.add_token(token(), first)
         assert not requests.add_token(token("other"), first)
         assert not requests.add_token(token("ci", "staff"), second)
-        requests.revoke_token("ci", _NOON)
+        requests.revoke_token("ci", NOON)
         assert not requests.add_token(token(), second)
         assert requests.token(second) is None
         found = requests.token(first)
         assert found is not None
-        assert (found.permissions, found.revoked) == (frozenset(), _NOON)
+        assert (found.permissions, found.revoked) == (frozenset(), NOON)
 
     def test_a_revoked_token_stays_revoked_since_the_first_time(self, requests: Requests) -> None:
         requests.add_token(token(), digest_of("s"))
-        assert requests.revoke_token("ci", _NOON + _HOUR)
-        assert requests.revoke_token("ci", _NOON + 2 * _HOUR)
+        assert requests.revoke_token("ci", NOON + _HOUR)
+        assert requests.revoke_token("ci", NOON + 2 * _HOUR)
         (kept,) = requests.tokens()
-        assert kept.revoked == _NOON + _HOUR
+        assert kept.revoked == NOON + _HOUR
         assert requests.token(digest_of("s")) == kept
 
     def test_use_is_noted_by_the_hour_and_never_goes_back(self, requests: Requests) -> None:
@@ -101,21 +99,21 @@ class RequestsContract:
 
         requests.add_token(token(), digest_of("s"))
         assert used() is None
-        requests.use_token("ci", _NOON)
-        assert used() == _FULL
-        requests.use_token("ci", _FULL + datetime.timedelta(minutes=59))
-        assert used() == _FULL
+        requests.use_token("ci", NOON)
+        assert used() == FULL_HOUR
+        requests.use_token("ci", FULL_HOUR + datetime.timedelta(minutes=59))
+        assert used() == FULL_HOUR
         east = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
-        requests.use_token("ci", (_NOON + 2 * _HOUR).astimezone(east))
-        assert used() == _FULL + 2 * _HOUR
-        requests.use_token("ci", _NOON + _HOUR)
-        assert used() == _FULL + 2 * _HOUR
+        requests.use_token("ci", (NOON + 2 * _HOUR).astimezone(east))
+        assert used() == FULL_HOUR + 2 * _HOUR
+        requests.use_token("ci", NOON + _HOUR)
+        assert used() == FULL_HOUR + 2 * _HOUR
 
     def test_all_of_a_token_comes_back(self, requests: Requests) -> None:
         west = datetime.timezone(datetime.timedelta(hours=-8))
         kept = Token(
-            name="x.Y_z-1", user="Ada Lovelace, née Byron 🚀", email="ädä@exämple.org", created=_NOON.astimezone(west),
-            last_used=_FULL, revoked=_NOON + _HOUR,
+            name="x.Y_z-1", user="Ada Lovelace, née Byron 🚀", email="ädä@exämple.org", created=NOON.astimezone(west),
+            last_used=FULL_HOUR, revoked=NOON + _HOUR,
         )  # fmt: skip
         requests.add_token(kept, digest_of("s"))
         found = requests.token(digest_of("s"))
@@ -124,15 +122,15 @@ class RequestsContract:
 
     def test_tokens_come_oldest_first(self, requests: Requests) -> None:
         for n, name in enumerate(("b", "c", "a")):
-            requests.add_token(token(name, created=_NOON + n * _HOUR), digest_of(name))
-        requests.add_token(token("first", created=_NOON - _HOUR), digest_of("first"))
+            requests.add_token(token(name, created=NOON + n * _HOUR), digest_of(name))
+        requests.add_token(token("first", created=NOON - _HOUR), digest_of("first"))
         assert [kept.name for kept in requests.tokens()] == ["first", "b", "c", "a"]
 
     def test_what_makes_no_sense_is_refused(self, requests: Requests) -> None:
         for digest in (b"", b"short", bytes(33)):
             with pytest.raises(ValueError, match="32 bytes"):
                 requests.add_token(token(), digest)
-        naive = _NOON.replace(tzinfo=None)
+        naive = NOON.replace(tzinfo=None)
         with pytest.raises(ValueError, match="time zone"):
             requests.add_token(token(created=naive), digest_of("s"))
         assert requests.tokens() == []
@@ -156,60 +154,8 @@ class RequestsContract:
             requests.tokens,
             lambda: requests.token(bytes(32)),
             lambda: requests.add_token(token(), bytes(32)),
-            lambda: requests.revoke_token("ci", _NOON),
-            lambda: requests.use_token("ci", _NOON),
+            lambda: requests.revoke_token("ci", NOON),
+            lambda: requests.use_token("ci", NOON),
         ):
             with pytest.raises(ValueError, match="closed"):
                 call()
-
-
-class DurableRequestsContract(OnDiskContract, RequestsContract):
-    """Subclass it and supply the fixture ``opener``; ``requests`` follows from it."""
-
-    @pytest.fixture
-    def requests(self, opener: Opener) -> Iterator[Requests]:
-        yield from opened(opener)
-
-    def test_what_one_learns_another_knows_at_once(self, requests: Requests, opener: Opener) -> None:
-        other = opener(False)
-        requests.add_token(token(), digest_of("s"))
-        found = other.token(digest_of("s"))
-        assert found is not None
-        assert found.revoked is None
-        requests.revoke_token("ci", _NOON)
-        found = other.token(digest_of("s"))
-        assert found is not None
-        assert found.revoked == _NOON
-        other.close()
-
-    def test_nobody_else_may_read_it(self, requests: Requests, place: Path) -> None:
-        requests.add_token(token(), digest_of("s"))
-        files = [path for path in place.rglob("*") if path.is_file()]
-        assert files
-        assert [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
-
-    def test_no_secret_is_kept(self, requests: Requests, place: Path) -> None:
-        secret = new_secret()
-        requests.add_token(token(), digest_of(secret))
-        requests.token(digest_of(secret))
-        kept = b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())
-        assert b"ada@example.org" in kept
-        assert secret.encode() not in kept
-        assert secret[8:24].encode() not in kept
-
-    def test_what_was_done_survives_sigkill(self, opener: Opener) -> None:
-        killed(_write_and_die, opener)
-        requests = opener(False)
-        first, second = requests.tokens()
-        assert (first.name, first.revoked, first.last_used) == ("first", None, _FULL)
-        assert (second.name, second.revoked) == ("second", _NOON)
-        requests.close()
-
-
-def _write_and_die(opener: Opener) -> None:
-    requests = opener(True)
-    for name in ("first", "second"):
-        requests.add_token(token(name), digest_of(name))
-    requests.use_token("first", _NOON)
-    requests.revoke_token("second", _NOON)
-    os.kill(os.getpid(), signal.SIGKILL)

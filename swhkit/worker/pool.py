@@ -204,6 +204,8 @@ class Worker:
         self._look_again = 0.0
         now = _now()
         job = slot.lease.job
+        if slot.lost:  # what becomes of it is the other's to say
+            return
         if self.stopping and outcome.verdict is Verdict.AGAIN:
             made = given_back(slot.lease, now)
         else:

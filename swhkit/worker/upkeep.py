@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -81,7 +82,7 @@ class Upkeep:
         with lock:
             for part in self._parts:
                 begun = time.monotonic()
-                if begun >= self._done.get(part.name, 0.0) + part.every:
+                if begun >= self._done.get(part.name, -math.inf) + part.every:
                     self._done[part.name] = begun
                     self._run(part, now)
 

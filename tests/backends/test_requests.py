@@ -17,7 +17,8 @@ from swhkit.errors import Corrupt, InvalidInput, NotHeld
 from swhkit.plugin import NoConfig
 from swhkit.requests import PERMISSIONS, PREFIX, Requests, Token, digest_of, hour_of, new_secret
 from swhkit.testing import DurableRequestsContract, RequestsContract
-from swhkit.testing.requests import Opener, token
+from swhkit.testing.request_files import Opener
+from swhkit.testing.requests import token
 from swhkit_sqlite import SqliteRequestsConfig
 
 NOW = datetime.datetime(2024, 3, 1, 12, 0, tzinfo=datetime.UTC)

@@ -1,10 +1,15 @@
-"""The one lock of a request store in memory, which all its roles pass."""
+"""What the roles of a request store in memory share: one lock, and parts of what they have."""
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Door:
@@ -25,3 +30,9 @@ class Door:
         """Let nobody in any more; may be called twice."""
         with self._lock:
             self._shut = True
+
+
+def part(items: Iterable[T], limit: int, offset: int = 0) -> list[T]:
+    """Up to ``limit`` of these from the ``offset``-th on: below 0 is 0, and there are no more than fit in memory."""
+    start = min(max(offset, 0), sys.maxsize)
+    return list(islice(items, start, min(start + max(limit, 0), sys.maxsize)))

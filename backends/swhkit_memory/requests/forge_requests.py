@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from itertools import islice
 
 import msgspec
 
@@ -16,7 +15,7 @@ from swhkit.requests.forges import (
     NewForgeRequest,
 )
 from swhkit.requests.kept import kept
-from swhkit_memory.requests.door import Door
+from swhkit_memory.requests.door import Door, part
 
 
 class MemoryForgeRequests:
@@ -48,10 +47,9 @@ class MemoryForgeRequests:
 
     def latest(self, *, submitter: str | None = None, offset: int = 0, limit: int = 10) -> list[ForgeRequest]:
         """As the contract."""
-        start = max(offset, 0)
         with self._open():
             found = (r for r in reversed(self._requests.values()) if submitter in (None, r.submitter))
-            return list(islice(found, start, start + max(limit, 0)))
+            return part(found, limit, offset)
 
     def count(self, submitter: str | None = None) -> int:
         """As the contract."""

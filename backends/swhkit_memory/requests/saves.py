@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Iterable
-from itertools import islice
 
 import msgspec
 
@@ -19,7 +18,7 @@ from swhkit.requests.saves import (
     SaveRequest,
     SaveStatus,
 )
-from swhkit_memory.requests.door import Door
+from swhkit_memory.requests.door import Door, part
 
 replace = msgspec.structs.replace
 
@@ -57,7 +56,7 @@ class MemorySaves:
                 for save in reversed(self._saves.values())
                 if save.url == url and visit_type in (None, save.visit_type)
             )
-            return list(islice(found, max(limit, 0)))
+            return part(found, limit)
 
     def latest(
         self,
@@ -73,7 +72,7 @@ class MemorySaves:
                 for save in reversed(self._saves.values())
                 if status in (None, save.status) and (before is None or save.id < before)
             )
-            return list(islice(found, max(limit, 0)))
+            return part(found, limit)
 
     def count_statuses(self) -> dict[str, int]:
         """As the contract."""
@@ -107,7 +106,7 @@ class MemorySaves:
         """As the contract."""
         with self._open():
             found = (save for save in self._saves.values() if _lacks_job(save))
-            return list(islice(found, max(limit, 0)))
+            return part(found, limit)
 
     def set_jobs(self, jobs: Iterable[tuple[int, int]]) -> None:
         """As the contract."""
@@ -150,10 +149,9 @@ class MemorySaves:
 
     def bulks(self, user: str | None = None, *, offset: int = 0, limit: int = 1000) -> list[BulkRequest]:
         """As the contract."""
-        start = max(offset, 0)
         with self._open():
             found = (bulk for bulk in reversed(self._bulks.values()) if user in (None, bulk.user))
-            return list(islice(found, start, start + max(limit, 0)))
+            return part(found, limit, offset)
 
     def count_bulks(self, user: str | None = None) -> int:
         """As the contract."""
@@ -162,9 +160,8 @@ class MemorySaves:
 
     def bulk_origins(self, id: str, *, offset: int = 0, limit: int = 1000) -> list[BulkOrigin]:
         """As the contract."""
-        start = max(offset, 0)
         with self._open():
-            return list(islice(self._origins.get(id, {}).values(), start, start + max(limit, 0)))
+            return part(self._origins.get(id, {}).values(), limit, offset)
 
     def count_bulk_origins(self, id: str) -> int:
         """As the contract."""
@@ -180,7 +177,7 @@ class MemorySaves:
                 for origin in origins.values()
                 if _lacks_job(origin)
             )
-            return list(islice(found, max(limit, 0)))
+            return part(found, limit)
 
     def set_bulk_jobs(self, jobs: Iterable[tuple[str, str, str, int]]) -> None:
         """As the contract."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -25,7 +24,7 @@ from swhkit.requests.schedule import (
     Seen,
     State,
 )
-from swhkit_memory.requests.door import Door
+from swhkit_memory.requests.door import Door, part
 
 replace = msgspec.structs.replace
 
@@ -175,7 +174,7 @@ class MemorySchedule:
         """As the contract."""
         with self._open():
             found = (listing for listing in reversed(self._listings.values()) if listing.forge == forge)
-            return list(islice(found, max(limit, 0)))
+            return part(found, limit)
 
     def listed(
         self, forge: int, *, after: str = "", limit: int = 1000, enabled: bool | None = None
@@ -187,7 +186,7 @@ class MemorySchedule:
                 for key, row in sorted(self._listed.get(forge, {}).items())
                 if key > after and enabled in (None, row.origin.enabled)
             )
-            return list(islice(found, max(limit, 0)))
+            return part(found, limit)
 
     def count_listed(self, forge: int) -> dict[str, int]:
         """As the contract."""
@@ -241,7 +240,7 @@ class MemorySchedule:
         with self._open():
             keys = sorted(self._origins)
             rows = (self._origins[key] for key in keys[bisect_right(keys, after) :])
-            return list(islice((row for row in rows if state in (None, row.state)), max(limit, 0)))
+            return part((row for row in rows if state in (None, row.state)), limit)
 
     def count_states(self) -> dict[str, int]:
         """As the contract."""

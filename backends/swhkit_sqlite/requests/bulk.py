@@ -75,7 +75,10 @@ class Bulk(Role):
 
     def jobless_bulk(self, limit: int = 10_000) -> list[tuple[str, BulkOrigin]]:
         """As the contract."""
-        tail = "WHERE status = 'accepted' AND job IS NULL ORDER BY request, url, visit_type LIMIT ? OFFSET ?"
+        tail = (
+            "INDEXED BY bulk_origin_jobless WHERE status = 'accepted' AND job IS NULL "
+            "ORDER BY request, url, visit_type LIMIT ? OFFSET ?"
+        )
         with self._reading() as connection:
             rows = ORIGINS.rows(connection, tail, window(limit))
             ids = {number: self._id(connection, number) for number in {row[0] for row in rows}}

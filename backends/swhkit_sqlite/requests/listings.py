@@ -52,6 +52,9 @@ LISTED = Table(
     ours=("seen", "lost"),
 )  # fmt: skip
 
+#: How rows are found by each column: left alone, SQLite would walk through all of a forge for some URLs.
+_INDEXED = {"key": "", "url": "INDEXED BY listed_origin_url"}
+
 replace = msgspec.structs.replace
 
 
@@ -132,7 +135,7 @@ class Listings(Role):
         tail = "key > ? ORDER BY key LIMIT ? OFFSET ?"
         if enabled is None:
             return self._values(LISTED, f"WHERE forge = ? AND {tail}", clipped(forge), after, *window(limit))
-        tail = f"WHERE forge = ? AND enabled = ? AND {tail}"
+        tail = f"INDEXED BY listed_origin_enabled WHERE forge = ? AND enabled = ? AND {tail}"
         return self._values(LISTED, tail, clipped(forge), int(enabled), after, *window(limit))
 
     def count_listed(self, forge: int) -> dict[str, int]:
@@ -157,7 +160,7 @@ def _listed(
     """The origins of a forge whose ``column`` is one of these, by key."""
     found: dict[str, _Held] = {}
     for group in groups(values):
-        tail = f"WHERE forge = ? AND {column} IN ({', '.join('?' * len(group))})"
+        tail = f"{_INDEXED[column]} WHERE forge = ? AND {column} IN ({', '.join('?' * len(group))})"
         for row in LISTED.rows(connection, tail, (forge, *group)):
             origin = LISTED.value(row)
             found[origin.key] = _Held(origin, row[0], row[1])

@@ -53,7 +53,9 @@ class Table(Generic[S]):
         self._to, self._back = [to for to, _ in ways], [back for _, back in ways]
         quoted = [f'"{column}"' for column in (*ours, *columns, "checksum")]
         marks = ", ".join("?" * len(quoted))
-        changes = ", ".join(f"{column} = excluded.{column}" for column in quoted)
+        # a key that is set, be it to itself, has SQLite look through all tables that refer to it
+        changed = [column for column in quoted if column.strip('"') not in key]
+        changes = ", ".join(f"{column} = excluded.{column}" for column in changed)
         self._select = f"SELECT {', '.join(quoted)} FROM {name}"
         self._insert = f"INSERT INTO {name} ({', '.join(quoted)}) VALUES ({marks})"
         self._put = f"{self._insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"

@@ -109,7 +109,7 @@ class SqliteSaves(Bulk):
 
     def jobless(self, limit: int = 1000) -> list[SaveRequest]:
         """As the contract."""
-        tail = "WHERE status = 'accepted' AND job IS NULL ORDER BY id LIMIT ? OFFSET ?"
+        tail = "INDEXED BY save_request_jobless WHERE status = 'accepted' AND job IS NULL ORDER BY id LIMIT ? OFFSET ?"
         return self._values(SAVES, tail, *window(limit))
 
     def set_jobs(self, jobs: Iterable[tuple[int, int]]) -> None:

@@ -1,7 +1,8 @@
 """The tables of the request store, by roles, and the steps from one form of the file to the next.
 
 Moments are microseconds since 1970 UTC, intervals seconds, lists and mappings JSON. Each row has a checksum. The views
-show moments as dates. There is an index for each question; those of few rows among many have only these.
+show moments as dates. There is an index for each question; one for few rows among many has only these. SQLite has no
+statistics of the tables, so that it always answers alike; where it would choose another index, the question names its own.
 """
 
 from __future__ import annotations
