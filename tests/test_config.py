@@ -133,6 +133,7 @@ loaders: {toy: {level: 0x10}}
         ("loaders: {toy: 3}", "loaders.toy: expected keys with values below it, got a number"),
         ("loaders: [toy]", "loaders: expected the names of loaders"),
         ("webhooks: {bel: {}}", "webhooks.bel: there is no webhook named 'bel'; did you mean 'bell'?"),
+        ("webhooks: {bell: {secret: '${NOPE}'}}", "the environment variable NOPE is not set"),
         ("webhooks: {bell: {key: x}}", "webhooks.bell.key: unknown key; the keys here are secret"),
         ("forges: {}", "forges: expected a list of {kind: NAME, url: URL, …}"),
         ("forges: [smithy]", "forges[0]: expected {kind: NAME, url: URL, …}"),

@@ -272,7 +272,7 @@ def test_the_configuration_and_the_plugin_of_the_readme_work(
     done = subprocess.run(
         ["swhkit", "load", "--type", "git", repository],
         cwd=tmp_path,
-        env=installed,
+        env={**installed, "GITEA_SECRET": "geheim"},
         capture_output=True,
         text=True,
     )

@@ -251,10 +251,13 @@ def load(named: Path | None = None, environment: Mapping[str, str] = os.environ)
 
 
 def _raise(problems: list[Problem]) -> None:
-    """One error for all problems; of several about one key the first says it."""
+    """One error for all problems; of several about one key the first says it, and one about a mapping is left out where a
+    key in it was wrong already."""
     first: dict[tuple[str, str], Problem] = {}
     for problem in problems:
-        first.setdefault((problem.place, problem.path), problem)
+        deeper = any(place == problem.place and path.startswith(f"{problem.path}.") for place, path in first)
+        if not deeper:
+            first.setdefault((problem.place, problem.path), problem)
     if first:
         in_order = sorted(
             first.values(), key=lambda p: int(f"0{p.place.rpartition(':')[2]}") if ":" in p.place else 0
