@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
-import re
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from swhkit.api import forge_forms as forms
 from swhkit.api.answers import Data, Document
-from swhkit.api.bodies import parsed
 from swhkit.api.calls import Call, User
 from swhkit.api.desks import desk_of
 from swhkit.api.errors import BadInput
@@ -29,27 +26,10 @@ from swhkit.requests.forges import (
     ForgeStatus,
     NewForgeRequest,
 )
-from swhkit.units import parse_web_address
 
 #: Who may decide, and read what is not public.
 MODERATOR = "swh.web.add_forge_now.moderator"
 PAGE_MAX = 1000
-#: The longest texts that are taken (characters), by field.
-_LONGEST = {
-    "forge_type": 50,
-    "forge_url": 2048,
-    "forge_contact_email": 254,
-    "forge_contact_name": 200,
-    "forge_contact_comment": 10_000,
-    "text": 10_000,
-}
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)*")
-_YES, _NO = (
-    frozenset(("true", "t", "yes", "y", "on", "1")),
-    frozenset(("false", "f", "no", "n", "off", "0", "", "null")),
-)
-
-Problems = dict[str, list[str]]
 
 
 def create(call: Call) -> Data | Document:
@@ -60,20 +40,20 @@ def create(call: Call) -> Data | Document:
     """
     if call.user is None:
         return _told("You must be authenticated to create a new add-forge request", 403)
-    desk, values = desk_of(call), _fields(call)
-    problems: Problems = {}
+    desk, values = desk_of(call), forms.fields(call)
+    problems: forms.Problems = {}
     request = NewForgeRequest(
-        forge_type=_text(values, "forge_type", problems),
-        forge_url=_url(values, problems),
-        contact_email=_email(values, problems),
-        contact_name=_text(values, "forge_contact_name", problems),
-        contact_comment=_text(values, "forge_contact_comment", problems, required=False),
-        forward_username=_flag(values, "submitter_forward_username", problems),
+        forge_type=forms.text(values, "forge_type", problems),
+        forge_url=forms.url(values, problems),
+        contact_email=forms.email(values, problems),
+        contact_name=forms.text(values, "forge_contact_name", problems),
+        contact_comment=forms.text(values, "forge_contact_comment", problems, required=False),
+        forward_username=forms.flag(values, "submitter_forward_username", problems),
         submitter=call.user.name,
         submitter_email=call.user.email,
         date=datetime.datetime.now(datetime.UTC),
     )
-    _refuse(problems)
+    forms.refuse(problems)
     made = desk.requests.forge_requests.add(request)
     if isinstance(made, int):
         return Data(f"Request for forge already exists (id {made})", status=409)
@@ -93,10 +73,10 @@ def update(call: Call) -> Data | Document:
     desk, id = desk_of(call), _id(call)
     if desk.requests.forge_requests.get(id) is None:
         return _told("Invalid request id", 400)
-    values, problems = _fields(call), Problems()
-    text = _text(values, "text", problems)
-    status = _status(values, problems)
-    _refuse(problems)
+    values, problems = forms.fields(call), forms.Problems()
+    text = forms.text(values, "text", problems)
+    status = forms.status(values, problems)
+    forms.refuse(problems)
     return Data(_full(desk, _moved(desk, id, status, call.user.name, text)))
 
 
@@ -177,81 +157,6 @@ def _id(call: Call) -> int:
 
 def _told(text: str, status: int) -> Document:
     return Document(text.encode(), _PLAIN, status=status)
-
-
-def _fields(call: Call) -> Mapping[str, object]:
-    values = parsed(call.body)
-    if not isinstance(values, dict):
-        raise BadInput(json.dumps({"non_field_errors": ["Invalid data. Expected a dictionary."]}))
-    return values
-
-
-def _refuse(problems: Problems) -> None:
-    """Raise ``BadInput`` with the problems of fields, in the order in which they are documented."""
-    if problems:
-        order = list(_BODY_FIELDS)
-        raise BadInput(json.dumps(dict(sorted(problems.items(), key=lambda item: order.index(item[0])))))
-
-
-def _text(values: Mapping[str, object], name: str, problems: Problems, *, required: bool = True) -> str:
-    value = values.get(name)
-    problem = None
-    if name not in values or (value is None and not required):
-        problem = "This field is required." if required else None
-        value = ""
-    elif value is None:
-        problem = "This field may not be null."
-    elif not isinstance(value, str):
-        problem = "Not a valid string."
-    elif required and not value.strip():
-        problem = "This field may not be blank."
-    elif "\0" in value:
-        problem = "Null characters are not allowed."
-    elif len(value) > _LONGEST[name]:
-        problem = f"Ensure this field has no more than {_LONGEST[name]} characters."
-    if problem is not None:
-        problems[name] = [problem]
-    return value.strip() if isinstance(value, str) else ""
-
-
-def _url(values: Mapping[str, object], problems: Problems) -> str:
-    url = _text(values, "forge_url", problems)
-    if "forge_url" not in problems:
-        try:
-            parse_web_address(url)
-            if not url.isprintable() or not urlsplit(url).hostname:
-                raise ValueError
-        except ValueError:
-            problems["forge_url"] = ["Enter a valid URL."]
-    return url
-
-
-def _email(values: Mapping[str, object], problems: Problems) -> str:
-    email = _text(values, "forge_contact_email", problems)
-    if "forge_contact_email" not in problems and not _EMAIL.fullmatch(email):
-        problems["forge_contact_email"] = ["Enter a valid email address."]
-    return email
-
-
-def _flag(values: Mapping[str, object], name: str, problems: Problems) -> bool:
-    value = values.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    word = str(value).strip().lower()
-    if word not in _YES | _NO:
-        problems[name] = ["Must be a valid boolean."]
-    return word in _YES
-
-
-def _status(values: Mapping[str, object], problems: Problems) -> ForgeStatus | None:
-    value = values.get("new_status")
-    if value is None:
-        return None
-    try:
-        return ForgeStatus(str(value))
-    except ValueError:
-        problems["new_status"] = [f"Value '{value}' is not a valid choice."]
-        return None
 
 
 def _shown(call: Call, desk: Desk, request: ForgeRequest) -> dict[str, object]:
@@ -352,22 +257,12 @@ _LINE = record(
     },
     {"message_source_url": nullable(TEXT), "text": TEXT, "actor": TEXT},
 )
-_BODY_FIELDS = {
-    "forge_type": TEXT,
-    "forge_url": {**TEXT, "format": "uri"},
-    "forge_contact_email": {**TEXT, "format": "email"},
-    "forge_contact_name": TEXT,
-    "forge_contact_comment": TEXT,
-    "submitter_forward_username": BOOLEAN,
-    "text": TEXT,
-    "new_status": _STATUS,
-}
 
 
 def _body(required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, object]:
     return {
         "type": "object",
-        "properties": {name: _BODY_FIELDS[name] for name in (*required, *optional)},
+        "properties": {name: forms.FIELDS[name] for name in (*required, *optional)},
         "required": list(required),
     }
 

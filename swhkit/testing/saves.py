@@ -109,6 +109,14 @@ class SavesContract(BulkContract):
         assert saves.latest(before=-FAR) == saves.latest(before=made[0].id) == []
         assert len(saves.latest(limit=FAR)) == len(seen) + 7
 
+    def test_requests_are_counted_by_status(self, saves: Saves) -> None:
+        assert saves.count_statuses() == {"pending": 0, "accepted": 0, "rejected": 0}
+        for status in (_PENDING, _PENDING, _ACCEPTED):
+            saves.add(save(status=status))
+        assert saves.count_statuses() == {"pending": 2, "accepted": 1, "rejected": 0}
+        assert saves.decide(saves.latest(_PENDING)[0].id, _REJECTED, date=NOON, user=None)
+        assert saves.count_statuses() == {"pending": 1, "accepted": 1, "rejected": 1}
+
     def test_a_number_beyond_all_bounds_is_no_request(self, saves: Saves) -> None:
         saves.add(save())
         for id in (0, -1, 2, FAR, -FAR):
