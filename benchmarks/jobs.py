@@ -7,8 +7,8 @@ same mode (WAL, ``synchronous=FULL``), with as many rows a transaction: rows are
 number instead of leased, deleted instead of ended. Both sides run in turn and change places each round.
 
 Claims: in batches and singly, the store takes at most so many times as long as the bare rows; ten thousand origins are
-enqueued in one batch; a lease with a hundred thousand jobs before it that may not begin takes at most three times as long
-as without them.
+enqueued in one batch, and asked for over HTTP in one request, which judges, writes and enqueues them; a lease with a
+hundred thousand jobs before it that may not begin takes at most three times as long as without them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import bulk_requests
 import measure
 
 from swhkit.batches import batched
@@ -32,7 +34,7 @@ from swhkit_sqlite import SqliteJobsConfig, open_jobs
 
 #: Times as long as bare rows, in batches and singly; times as long as a lease with nobody in the way.
 LIMITS = {"enqueue": (6.0, 4.0), "lease": (12.0, 8.0), "end": (8.0, 4.0)}
-BULK, BULK_LIMIT = 10_000, 12.0
+BULK, BULK_LIMIT, REQUEST_LIMIT = 10_000, 12.0, 40.0
 WAITING, WAITING_LIMIT = 100_000, 3.0
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 HOUR = datetime.timedelta(hours=1)
@@ -182,6 +184,21 @@ def bulk(options: argparse.Namespace) -> measure.Result:
     return against(f"enqueue {BULK:,} at once", found["store"], found["rows"], BULK_LIMIT, BULK)
 
 
+def requested(options: argparse.Namespace) -> measure.Result:
+    """The same as one request to a server: every URL is judged, requests and jobs are written, the answer has come."""
+    served, rows = list[float](), list[float]()
+    with measure.scratch(options.folder) as folder, bulk_requests.server(folder) as (url, secret):
+        bare = Rows(folder)
+        for number in range(max(options.times, 1)):
+            jobs = origins(BULK, f"request-{number}")
+            served.append(bulk_requests.asked(url, secret, [job.arguments["url"] for job in jobs]))
+            rows.append(seconds(partial(bare.enqueue, jobs)))
+        bare.close()
+    result = against(f"ask for {BULK:,} at once", served, rows, REQUEST_LIMIT, BULK)
+    result.detail = f"{statistics.median(served):.2f} s a request; {result.detail}"
+    return result
+
+
 def waiting(options: argparse.Namespace) -> measure.Result:
     """Leases of single jobs, without and with others before them: half of these paused, half on a busy host."""
     with measure.scratch(options.folder) as folder:
@@ -227,6 +244,7 @@ def main() -> int:
         *compared(options, options.jobs, options.batch),
         *compared(options, options.single, 1),
         bulk(options),
+        requested(options),
         waiting(options),
     ]
     return measure.finish(results, options)
