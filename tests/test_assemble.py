@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import distributions
 import pytest
 
-from swhkit import assemble, config
-from swhkit.errors import InvalidInput, InvalidUrl, NotHeld, PluginError
+from swhkit import assemble, config, desk
+from swhkit.errors import ConfigError, InvalidInput, InvalidUrl, NotHeld, PluginError
 from swhkit.registry import Registry, loose
 
 STORES = """
@@ -68,6 +69,11 @@ def swhkit_catalogs():
 @hookimpl
 def swhkit_requests():
     return [Provider("sqlite", "s", __name__ + ":Store", Config), Provider("broken", "s", __name__ + ":broken")]
+
+
+@hookimpl
+def swhkit_jobs():
+    return [Provider("sqlite", "s", __name__ + ":Store", Config)]
 """
 
 
@@ -218,3 +224,59 @@ def test_the_network_policy_is_that_of_the_file(tmp_path: Path, parts: Registry)
     assert typed.check("https://127.0.0.1/x").host == "127.0.0.1"
     with pytest.raises(InvalidUrl):
         received.check("https://127.0.0.1/x")
+
+
+def test_a_desk_has_both_stores_or_none(tmp_path: Path, parts: Registry) -> None:
+    found = configure(tmp_path, parts)
+    archive = assemble.open_archive(found.settings, parts, create=True)
+    with pytest.raises(NotHeld, match=r"there is no store at .*jobs.sqlite, or name .* with --config"):
+        desk.open_desk(archive, found, create=False)
+    made = desk.open_desk(archive, found)
+    assert len(opened(parts)) == 4
+    made.close()
+    assert len(opened(parts)) == 2, "the archive is not the desk's to close"
+    (tmp_path / "archive/requests.sqlite").rmdir()
+    with pytest.raises(NotHeld, match=r"requests.sqlite"):
+        desk.open_desk(archive, found, create=False)
+    assert len(opened(parts)) == 2, "a failed opening leaves nothing open"
+    archive.close()
+
+
+FORGES = "forges: [{kind: smithy, url: 'https://a.example/', level: 5}]\nwebhooks: {bell: {secret: s}}\n"
+
+
+def test_a_forge_has_the_settings_of_its_entry_or_those_it_was_added_with(
+    tmp_path: Path, parts: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = configure(tmp_path, parts, FORGES)
+    listed: Any = assemble.make_forge(found, "smithy", "https://a.example", {"level": 7})
+    assert listed.config.level == 5, "what the configuration says stands"
+    monkeypatch.setenv("SMITHY_TOKEN", "geheim")
+    added: Any = assemble.make_forge(
+        found, "smithy", "https://b.example", {"level": 7, "token": "${SMITHY_TOKEN}"}
+    )
+    assert (added.config.level, added.config.token) == (7, "geheim")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"levl": 7}, "did you mean 'level'?"),
+        ({"level": "x"}, "level: expected a whole number"),
+        ({"token": "${NOT_SET}"}, "the environment variable NOT_SET is not set"),
+    ],
+)
+def test_wrong_options_of_a_forge_are_named(
+    tmp_path: Path, parts: Registry, options: dict[str, object], error: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(error)):
+        assemble.make_forge(configure(tmp_path, parts), "smithy", "https://b.example", options)
+
+
+def test_a_webhook_has_the_settings_of_its_entry_or_defaults(tmp_path: Path, parts: Registry) -> None:
+    told: Any = assemble.make_webhook(configure(tmp_path, parts, FORGES), "bell")
+    assert told.config.secret == "s"
+    plain: Any = assemble.make_webhook(configure(tmp_path, parts), "bell")
+    assert plain.config.secret is None
+    with pytest.raises(PluginError, match="there is no webhook named 'bel'; did you mean 'bell'"):
+        assemble.make_webhook(configure(tmp_path, parts), "bel")
