@@ -25,7 +25,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from swhkit.errors import ChildFailed, ChildTimeout, InvalidInput, LimitExceeded, MissingProgram
-from swhkit.interrupts import uninterrupted
+from swhkit.interrupts import INTERRUPTS, uninterrupted
 from swhkit.pipes import PIPE_BUFFER, Pipe
 from swhkit.text import clean_text, without_secrets
 
@@ -91,6 +91,7 @@ class Child:
         self.pid, self.argv, self._popen, self._seconds = popen.pid, argv, popen, seconds
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
         self._lock, self._reaped, self._timed_out = threading.Lock(), False, False
+        self._has_ended = False
         self._feeder: threading.Thread | None = None
         self._feed_error: BaseException | None = None
         self._tail, self._cut = b"", False
@@ -185,7 +186,10 @@ class Child:
 
     def end(self) -> None:
         """Kill what still runs of the group, reap, close the pipes. The leader is reaped last of all, so that the
-        number of its group stays ours until then."""
+        number of its group stays ours until then. May be repeated."""
+        if self._has_ended:  # the number of its event may be another file's by now
+            return
+        self._has_ended = True
         if self._alarm is not None:
             self._alarm.cancel()
         self.kill()
@@ -339,8 +343,13 @@ class Runner:
             raise
         finally:
             if child is not None:
-                with uninterrupted():
-                    child.end()
+                try:
+                    with uninterrupted():
+                        child.end()
+                except INTERRUPTS:  # it may have come just before it was held off: then nothing has ended yet
+                    with uninterrupted():
+                        child.end()
+                    raise
 
     def _begin(
         self,

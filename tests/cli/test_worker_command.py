@@ -64,7 +64,9 @@ def test_a_worker_says_what_became_of_each_job(place: Place) -> None:
         r"done: visit made file://\S+/ok: full, eventful, swh:1:snp:[0-9a-f]{40} \(\d+\.\d s\)", lines[0]
     )
     assert re.match(r"again in 0 s: visit made \S+/away: away does not answer", lines[2]), lines
-    assert kinds[3:] == ["failed"], lines
+    # Its second try may be due only when this worker has found nothing more to do.
+    last = lines[3:] or place.work("--slots", "1").stdout.splitlines()
+    assert [line.partition(":")[0] for line in last] == ["failed"], last
     assert place.work().stdout == ""
 
 
