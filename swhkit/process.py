@@ -105,6 +105,7 @@ class Child:
             raw = Pipe(cast(BinaryIO, popen.stdin), self._wake, writes=True)
             self.stdin = io.BufferedWriter(raw, 1 << 16)
         self._stderr = None if popen.stderr is None else Pipe(cast(BinaryIO, popen.stderr), self._wake)
+        self._heard = threading.Event()
         self._listener = threading.Thread(target=self._listen, name=f"stderr of {self.pid}", daemon=True)
         self._listener.start()
         self._alarm = None if seconds is None else threading.Timer(seconds, self._time_is_up)
@@ -130,7 +131,8 @@ class Child:
         whatever the iterable given to ``feed`` raised. Close ``stdin`` before, if the child waits for its end.
         """
         end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT) if not self._reaped else None
-        self._listener.join(_STDERR_PATIENCE)
+        # Not join(): a thread whose join is interrupted counts as stopped from then on, though it runs (CPython 3.11).
+        self._heard.wait(_STDERR_PATIENCE)
         self._raise_ours()
         code = self._popen.returncode if end is None else end.si_status
         if end is not None and end.si_code != os.CLD_EXITED:
@@ -226,13 +228,16 @@ class Child:
 
     def _listen(self) -> None:
         piece = bytearray(1 << 16)
-        while count := 0 if self._stderr is None else self._stderr.readinto(memoryview(piece)):
-            self._said += count
-            if self._max_stderr is not None and self._said > self._max_stderr:
-                self.kill()
-            tail = self._tail + piece[:count]
-            self._cut = self._cut or len(tail) > STDERR_TAIL
-            self._tail = tail[-STDERR_TAIL:]
+        try:
+            while count := 0 if self._stderr is None else self._stderr.readinto(memoryview(piece)):
+                self._said += count
+                if self._max_stderr is not None and self._said > self._max_stderr:
+                    self.kill()
+                tail = self._tail + piece[:count]
+                self._cut = self._cut or len(tail) > STDERR_TAIL
+                self._tail = tail[-STDERR_TAIL:]
+        finally:
+            self._heard.set()
 
     def _feed(self, chunks: Iterable[bytes]) -> None:
         try:

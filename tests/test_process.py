@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,11 @@ def open_descriptors() -> int:
 
 def children() -> set[int]:
     """The children of this process that live; servers of other tests may be among them."""
-    pids = [
-        int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()
-    ]
-    return {pid for pid in pids if alive(pid)}
+    found = set[int]()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(FileNotFoundError):  # the thread has ended
+            found |= {int(pid) for pid in file.read_text().split()}
+    return {pid for pid in found if alive(pid)}
 
 
 def alive(pid: int) -> bool:
@@ -337,7 +339,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing_half_done(runner: Runner) -> 
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert interrupted > 300  # Python drops what is raised inside a callback of C code
-    assert soon(lambda: threading.active_count() <= threads)
+    assert soon(lambda: threading.active_count() <= threads), threading.enumerate()
     assert soon(lambda: open_descriptors() <= descriptors)
     assert children() <= others
 
