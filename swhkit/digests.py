@@ -18,11 +18,12 @@ from itertools import islice
 from pathlib import Path
 
 from swhkit import records
+from swhkit.child import Child
 from swhkit.errors import Corrupt, Incomplete
 from swhkit.git import Git
 from swhkit.hashes import Hasher
 from swhkit.model import ContentRow
-from swhkit.process import Child, Runner
+from swhkit.process import Runner
 from swhkit.swhid import Kind
 
 #: Below these totals (contents, bytes) one process is quicker than starting more.

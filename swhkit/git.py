@@ -17,10 +17,11 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from swhkit.child import Child
 from swhkit.errors import ChildFailed, Collision, Corrupt, InvalidInput, MissingProgram
 from swhkit.files import sync_file, sync_folder, write_whole
 from swhkit.model import Pack
-from swhkit.process import Child, Completed, Runner, find_program
+from swhkit.process import Completed, Runner, find_program
 from swhkit.scratch import scratch_folder
 from swhkit.swhid import Kind, ObjectId
 

@@ -17,7 +17,7 @@ LAYERS = [
     "model",
     "manifest records batches search digestmap",
     "tree",
-    "process pipes",
+    "child process pipes",
     "net",
     "ssh",
     "http egress",

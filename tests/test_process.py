@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from waiting import soon
 
+from swhkit.child import STDERR_TAIL
 from swhkit.errors import ChildFailed, ChildTimeout, InvalidInput, LimitExceeded, MissingProgram
 from swhkit.interrupts import Cancelled, ask
-from swhkit.process import STDERR_TAIL, Runner
+from swhkit.process import Runner
 from swhkit.text import clean_text, without_secrets
 
 

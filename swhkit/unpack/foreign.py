@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from swhkit.child import Child
 from swhkit.errors import InvalidInput, MissingProgram
-from swhkit.process import Child, Runner
+from swhkit.process import Runner
 from swhkit.unpack.member import CHUNK, NAME_LIMIT, Member, MemberType, Meter, show
 
 #: So many bytes from its beginning tell every form (an iso image has its name behind 16 blocks of 2 KiB).

@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from swhkit.child import Child
 from swhkit.config import Settings
 from swhkit.errors import SwhkitError
-from swhkit.process import Child, Runner
+from swhkit.process import Runner
 from swhkit.scratch import scratch_folder
 from swhkit.worker.pool import GRACE
 from swhkit.worker.work import runner_in

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from swhkit.child import Child
 from swhkit.config import Configuration, JobsSettings
 from swhkit.errors import ChildTimeout, LimitExceeded, SwhkitError
 from swhkit.jobs import Job
-from swhkit.process import Child, Runner
+from swhkit.process import Runner
 from swhkit.tasks import Outcome, Verdict
 from swhkit.text import without_secrets
 from swhkit.worker.child import INTERRUPTED, Asked
