@@ -33,7 +33,7 @@ from swhkit.queueing import visit_job
 from swhkit_sqlite import SqliteJobsConfig, open_jobs
 
 #: Times as long as bare rows, in batches and singly; times as long as a lease with nobody in the way.
-LIMITS = {"enqueue": (6.0, 4.0), "lease": (12.0, 8.0), "end": (8.0, 4.0)}
+LIMITS = {"enqueue": (6.0, 4.0), "lease": (20.0, 8.0), "end": (8.0, 4.0)}
 BULK, BULK_LIMIT, REQUEST_LIMIT = 10_000, 12.0, 40.0
 WAITING, WAITING_LIMIT = 100_000, 3.0
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
