@@ -117,6 +117,34 @@ def test_names_that_lead_inside_are_not_connected_to(
     assert "private" in (done.error or "") or "loopback" in (done.error or ""), done.error
 
 
+@pytest.mark.parametrize("visit_type", TYPES)
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1:PORT", "localhost:PORT", "[::ffff:127.0.0.1]:PORT", "2130706433:PORT"]
+)
+def test_a_server_redirects_inside(desk: Desk, trap: int, place: str, visit_type: str) -> None:
+    """Even where a person has named a server that is inside itself: it may send us to itself, and nowhere else."""
+    asked: list[str] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"http://{place.replace('PORT', str(trap))}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    for method in ("HEAD", "POST", "OPTIONS", "PROPFIND"):
+        setattr(Server, f"do_{method}", Server.do_GET)
+    with http_server(Server) as server:
+        url = f"http://127.0.0.1:{server.server_port}/r.git"
+        done = tasks.perform(desk, VISIT, dict(visit_job(url, visit_type, trusted=True).arguments))
+    assert asked, "the server itself was asked"
+    assert done.verdict is not Verdict.DONE, done
+
+
 def test_a_forge_names_places_inside(desk: Desk, trap: int) -> None:
     """A forge that a person has named may be inside, and what it lists on its own server, too; other places may not."""
     told = [at(place, trap) for place in WRITTEN] + [
