@@ -292,6 +292,37 @@ def test_answers_of_every_framing(reply: bytes, method: str, body: bytes) -> Non
         assert len(requests) == 3
 
 
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", b"abc")])
+def test_a_server_that_closes_what_it_kept_open(method: str, body: bytes | None, clean: bool) -> None:
+    """Just as it is asked again: a GET is asked anew, whoever sent a body sees the connection closed, and asks again
+    as without a proxy."""
+
+    def once(connection: socket.socket) -> None:
+        if read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+            connection.recv(1 << 16 if clean else 1)  # with something left unread, it is reset
+
+    with raw_server(once) as server, proxied(server.port) as proxy, client(proxy) as connection:
+        url = f"http://origin.example:{server.port}/"
+        connection.request("GET", url, headers=secret(proxy))
+        assert connection.getresponse().read() == b"abc"
+        connection.request(method, url, body, headers=secret(proxy))
+        if body is None:
+            assert connection.getresponse().read() == b"abc"
+        else:
+            with pytest.raises(ConnectionError):
+                connection.getresponse()
+        assert server.connections == (2 if body is None else 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_server_that_closes_a_new_connection_is_asked_once(method: str) -> None:
+    with answering(b"") as (port, requests), proxied(port) as proxy:
+        assert ask(proxy, f"http://origin.example:{port}/", method)[0] == 502
+        assert len(requests) == 1
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -183,17 +183,41 @@ class Client:
         if match is None:
             return self._say(400, "only http:// URLs and CONNECT are understood", request)
         place, path = match[1], match[2] if match[2].startswith("/") else f"/{match[2]}"
-        wire = self._connected(self._gate.judge("http", place))
+        target = self._gate.judge("http", place)
         try:
-            self._send(wire, request, place, path)
-            response = wire.getresponse()
+            response = self._exchange(target, request, place, path)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._forget()
             raise Unavailable(f"http://{place}/: there is no answer ({reason_of(error)})") from error
+        if response is None:
+            return False
         with closing(response):
             if not has_framing(response.headers):
                 raise Unavailable(f"http://{place}/: the end of the answer cannot be told")
             return self._answer(response, request)
+
+    def _exchange(
+        self, target: Target, request: Request, place: str, path: str
+    ) -> http.client.HTTPResponse | None:
+        """The answer to ``request``. None: the server has closed a connection that had served before, as it may at any
+        time (RFC 9112, section 9.3.1), and what the client has sent is gone. A client that sees its own connection
+        closed asks again; one without a body is asked again here."""
+        before = self._upstream
+        wire = self._connected(target)
+        used = before is not None and before[1] is wire
+        try:
+            return self._asked(wire, request, place, path)
+        except ConnectionError:
+            if not used:
+                raise
+        self._forget()
+        if request.chunked or request.length:
+            return None
+        return self._asked(self._connected(target), request, place, path)
+
+    def _asked(self, wire: Wire, request: Request, place: str, path: str) -> http.client.HTTPResponse:
+        self._send(wire, request, place, path)
+        return wire.getresponse()
 
     def _connected(self, target: Target) -> Wire:
         """A connection to ``target``: that of the request before, if it is still good."""
