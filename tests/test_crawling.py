@@ -24,7 +24,7 @@ from swhkit.manifest import origin_digest
 from swhkit.model import VisitStatus
 from swhkit.queueing import ASKED, DUE, LISTING, TOLD, VISIT
 from swhkit.requests.forges import TRANSITIONS, ActorRole, ForgeRequest, ForgeStatus
-from swhkit.requests.schedule import Freshness, KnownForge, ListingStatus, NewForge, State, ToldBy
+from swhkit.requests.schedule import Freshness, KnownForge, ListingStatus, NewForge, Seen, State, ToldBy
 from swhkit.storage import Publication
 
 DAY = datetime.timedelta(days=1)
@@ -232,6 +232,24 @@ def test_what_an_interrupted_listing_has_left_is_settled_by_the_next(desk: Desk,
     desk.requests.schedule.set_freshness([left])  # as if the last one had been killed when it had ended
     assert ok(crawl(desk, found.id, True, NOW + 4 * DAY)).lost == 0
     assert (row(desk, "b").every, row(desk, "b").due) == (None, None)
+
+
+def test_a_rename_that_a_killed_listing_has_noted_is_settled_by_the_next(
+    desk: Desk, forge: FakeForge
+) -> None:
+    forge.has("a", "b")
+    found = known(desk, forge.url)
+    ok(crawl(desk, found.id, None, NOW))
+    do_all(desk, NOW)
+    killed = desk.requests.schedule.begin_listing(found.id, True, NOW + DAY)
+    renamed = Seen(key="a", url=origin("renamed"), visit_type="git")
+    assert desk.requests.schedule.note_seen(killed.id, [renamed], NOW + DAY).renamed == (("a", origin("a")),)
+    forge.rows[0]["url"] = origin("renamed")
+    assert ok(crawl(desk, found.id, False, NOW + DAY)).renamed == 0
+    assert row(desk, "a").every == 7 * 86_400, "a listing of changes is to be quick"
+    assert ok(crawl(desk, found.id, True, NOW + DAY)).renamed == 0
+    assert (row(desk, "a").every, row(desk, "a").due) == (None, None)
+    assert row(desk, "renamed").every == row(desk, "b").every == 7 * 86_400
 
 
 def test_a_name_that_another_takes_over_stays_visited(desk: Desk, forge: FakeForge) -> None:

@@ -21,6 +21,7 @@ from swhkit.config.secrets import literal_secrets
 from swhkit.crawling import Crawled, crawl, next_due
 from swhkit.desk import Desk
 from swhkit.errors import InvalidInput, NotHeld
+from swhkit.interrupts import ended_by_signals
 from swhkit.net import without_secret
 from swhkit.requests.forges import TRANSITIONS, ActorRole, ForgeRequest, ForgeStatus
 from swhkit.requests.schedule import KnownForge, ListingStatus, NewForge, ToldBy
@@ -189,7 +190,7 @@ def crawl_(ctx: click.Context, forge: str, full: bool | None, as_json: bool) -> 
     desk = open_desk(ctx, create=False)
     known = _known(desk, forge)
     now = _now()
-    with shown(known.url) as progress:
+    with ended_by_signals(), shown(known.url) as progress:
         crawled = crawl(desk, known.id, full, now, progress=progress)
     if crawled.status is ListingStatus.COMPLETE:
         desk.requests.schedule.set_forge_due(known.id, next_due(desk, known, now))

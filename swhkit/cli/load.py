@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import signal
 from pathlib import Path
 
 import click
@@ -26,7 +25,6 @@ from swhkit.requests import Requests
 from swhkit.visit import Report
 
 _LOG = logging.getLogger(__name__)
-_TERMINATED = 128 + signal.SIGTERM
 #: The visit type of packages, and the setting that their archives are listed in.
 _PACKAGES, _ARTIFACTS = "tar", "artifacts"
 
@@ -99,8 +97,6 @@ def command(
                     click.echo(_line(reports[-1]))
                 if asked.is_set():
                     raise Cancelled
-    except Cancelled:
-        return _TERMINATED
     finally:
         if as_json:
             emit_json([_fields(report) for report in reports])

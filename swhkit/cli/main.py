@@ -2,7 +2,7 @@
 
 Listing the commands imports none of them, so that ``swhkit --help`` stays quick. Codes: 0 well; 1 what was asked for
 cannot be had; 2 the request or the configuration is wrong; 70 an error of swhkit itself; 130 interrupted; 141 whoever
-read the output went away. Commands may end with codes of their own, which their help names.
+read the output went away; 143 ended by SIGTERM in order. Commands may end with codes of their own, which their help names.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import click
 
 import swhkit
 from swhkit.errors import InvalidInput, SwhkitError
+from swhkit.interrupts import Cancelled
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("swhkit.cli.config", "Show or check the configuration."),
 }
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 70, 130, 141
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_TERMINATED = 1, 2, 70, 130, 141, 143
 
 
 class LazyGroup(click.Group):
@@ -114,6 +115,8 @@ def _outcome(run: Callable[[], Any]) -> int:
         return _failed(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
+    except Cancelled:
+        return EXIT_TERMINATED
     except SwhkitError as error:
         return _failed(str(error), EXIT_USAGE if isinstance(error, InvalidInput) else EXIT_FAILED)
     except OSError as error:

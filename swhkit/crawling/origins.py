@@ -21,7 +21,7 @@ from swhkit.jobs import NewJob
 from swhkit.net import without_secret
 from swhkit.plugin import Repository
 from swhkit.queueing import DUE, TOLD, visit_job
-from swhkit.requests.schedule import Freshness, KnownForge, Seen
+from swhkit.requests.schedule import Freshness, KnownForge, ListedOrigin, Seen
 from swhkit.text import clean_text
 from swhkit.visit import origin_of
 
@@ -183,18 +183,24 @@ class Taker:
 
     def settle(self, *, disabled: bool) -> None:
         """After the last batch: what was renamed, and with ``disabled`` what is not enabled any more, is visited no more,
-        unless another has the URL since. What an interrupted listing has left of that is done, too."""
-        schedule, forge = self.desk.requests.schedule, self.forge.id
-        ended = {place for place in self.so_far.former if self._is_visited(*place)}
-        if disabled:
-            places = ((one.url, one.visit_type) for one in _listed(self.desk, forge, enabled=False))
-            ended |= {place for place in places if self._is_visited(*place)}
+        unless another has the URL since. With ``disabled``, what killed listings have left of that is done, too."""
+        ended = self._ended(disabled)
         if not ended:
             return
+        schedule, forge = self.desk.requests.schedule, self.forge.id
         ended -= {(one.url, one.visit_type) for one in _listed(self.desk, forge, enabled=True)}
         with freshness.held(self.desk.archive):
             rows = [row for place in ended if (row := schedule.freshness(*place)) is not None]
             schedule.set_freshness(msgspec.structs.replace(row, every=None, due=None) for row in rows)
+
+    def _ended(self, disabled: bool) -> set[tuple[str, str]]:
+        """Places (URL, type) that are visited still, and that no repository may have any more."""
+        ended = set(self.so_far.former)
+        if disabled:
+            for one in _listed(self.desk, self.forge.id):
+                urls = one.former if one.enabled else (one.url, *one.former)
+                ended.update((url, one.visit_type) for url in urls)
+        return {place for place in ended if self._is_visited(*place)}
 
     def _is_visited(self, url: str, visit_type: str) -> bool:
         """Whether an origin is visited every so often on behalf of this forge."""
@@ -216,7 +222,7 @@ def has_changed(row: Freshness, last_update: datetime.datetime | None) -> bool:
     return seen is None or last_update > seen
 
 
-def _listed(desk: Desk, forge: int, *, enabled: bool) -> Iterator[Seen]:
+def _listed(desk: Desk, forge: int, *, enabled: bool | None = None) -> Iterator[ListedOrigin]:
     after = ""
     while page := desk.requests.schedule.listed(forge, after=after, limit=_PAGE, enabled=enabled):
         yield from page

@@ -76,7 +76,10 @@ def test_help_imports_nothing_heavy() -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines()[-1] == "[] ['swhkit.cli', 'swhkit.cli.main', 'swhkit.errors']"
+    assert (
+        done.stdout.splitlines()[-1]
+        == "[] ['swhkit.cli', 'swhkit.cli.main', 'swhkit.errors', 'swhkit.interrupts']"
+    )
     assert all(f"  {name} " in done.stdout and help in done.stdout for name, (_, help) in COMMANDS.items())
 
 

@@ -12,6 +12,7 @@ import desks
 import fake_forge
 import program
 import pytest
+import waiting
 from click.testing import CliRunner, Result
 from fake_forge import FakeForge
 
@@ -99,6 +100,20 @@ def test_how_a_listing_went_is_the_exit_code(run: Run, forge: FakeForge) -> None
     forge.trouble[1] = (404, {})
     done = run("forge", "crawl", "1", "--json", code=1)
     assert json.loads(done.stdout)["status"] == "failed"
+
+
+def test_a_listing_that_is_ended_by_sigterm_has_failed(run: Run, here: Path, forge: FakeForge) -> None:
+    forge.has("a", "b", "c")
+    forge.trouble[2] = (503, {"Retry-After": "60"})
+    run("forge", "add", "fake", forge.url)
+    process = program.start("forge", "crawl", "1", cwd=here)
+    assert waiting.soon(lambda: len(forge.asked) == 2, 60)
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143, said
+    assert "Traceback" not in said
+    (row,) = json.loads(run("forge", "status", "1", "--json").stdout)["listings"]
+    assert (row["status"], row["error"]) == ("failed", "the listing was interrupted")
 
 
 def test_secrets_come_from_the_environment(
