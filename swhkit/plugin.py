@@ -42,6 +42,7 @@ from swhkit.forge import (
     by_header,
     by_link,
     by_number,
+    in_parts,
     with_parameters,
 )
 from swhkit.git import Git
@@ -312,6 +313,7 @@ __all__ = [
     "hash_chunks",
     "hash_content",
     "hookimpl",
+    "in_parts",
     "is_branch",
     "judge_redirect",
     "object_id",

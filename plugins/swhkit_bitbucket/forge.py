@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from swhkit.plugin import ForgeContext, Moment, Repository, by_body
+from swhkit.plugin import ForgeClient, ForgeContext, Moment, Repository, by_body, in_parts
 from swhkit_bitbucket.settings import BitbucketConfig
 
 
@@ -52,18 +52,24 @@ class BitbucketForge:
         base = "https://api.bitbucket.org" if context.url == "https://bitbucket.org" else context.url
         api = context.client.at(f"{base}/2.0", self._headers())
         if not self.config.workspaces:
-            since = None
+            yield from self._listed(api, "/repositories", None, None)
         order = "created_on" if since is None else "-updated_on"
-        params = {"pagelen": 100, "sort": order if self.config.workspaces else None}
-        for name in self.config.workspaces or ("",):
-            url = f"/repositories/{quote(name, safe='{}')}".rstrip("/")
-            for told, document in api.each(
-                url, _Repository, params=params, within="values", paging=by_body("next")
-            ):
-                if since is not None and told.updated_on is not None and told.updated_on < since:
-                    break
-                if not told.is_private:
-                    yield from self._selected(told, document)
+        yield from in_parts(
+            self.config.workspaces,
+            lambda name: self._listed(api, f"/repositories/{quote(name, safe='{}')}", order, since),
+        )
+
+    def _listed(
+        self, api: ForgeClient, url: str, order: str | None, since: datetime.datetime | None
+    ) -> Iterator[Repository]:
+        params = {"pagelen": 100, "sort": order}
+        for told, document in api.each(
+            url, _Repository, params=params, within="values", paging=by_body("next")
+        ):
+            if since is not None and told.updated_on is not None and told.updated_on < since:
+                return
+            if not told.is_private:
+                yield from self._selected(told, document)
 
     def _headers(self) -> dict[str, str]:
         token = self.config.token

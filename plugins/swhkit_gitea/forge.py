@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from swhkit.plugin import ForgeContext, Moment, Repository, by_number
+from swhkit.plugin import ForgeClient, ForgeContext, Moment, Repository, by_number, in_parts
 from swhkit_gitea.settings import GiteaConfig
 
 _BY_NUMBER: Mapping[str, object] = MappingProxyType({"sort": "id", "order": "asc"})
@@ -59,16 +59,24 @@ class GiteaForge:
         since = since if self.sorts else None
         order = _BY_NUMBER if since is None else _BY_UPDATE
         common = {"limit": 50, "page": 1, **self.everything, **(order if self.sorts else {})}
-        owners = [api.get_json(f"/users/{quote(name, safe='')}", _Owner) for name in self.config.owners]
-        for chosen in [{"uid": owner.id} for owner in owners] or [{}]:
-            found = api.each(
-                "/repos/search", _Repository, params={**common, **chosen}, within="data", paging=by_number()
-            )
-            for told, document in found:
-                if since is not None and told.updated_at is not None and told.updated_at < since:
-                    break
-                if not (told.private or told.internal or told.unlisted):
-                    yield from self._selected(told, document)
+        if not self.config.owners:
+            yield from self._found(api, common, since)
+
+        def of(name: str) -> Iterator[Repository]:
+            owner = api.get_json(f"/users/{quote(name, safe='')}", _Owner)
+            return self._found(api, {**common, "uid": owner.id}, since)
+
+        yield from in_parts(self.config.owners, of)
+
+    def _found(
+        self, api: ForgeClient, params: Mapping[str, object], since: datetime.datetime | None
+    ) -> Iterator[Repository]:
+        found = api.each("/repos/search", _Repository, params=params, within="data", paging=by_number())
+        for told, document in found:
+            if since is not None and told.updated_at is not None and told.updated_at < since:
+                return
+            if not (told.private or told.internal or told.unlisted):
+                yield from self._selected(told, document)
 
     def _selected(self, told: _Repository, document: bytes) -> Iterator[Repository]:
         return self.config.select(

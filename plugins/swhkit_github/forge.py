@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from swhkit.plugin import ForgeClient, ForgeContext, Moment, Repository
+from swhkit.plugin import ForgeClient, ForgeContext, Moment, Repository, in_parts
 from swhkit_github.settings import GithubConfig
 
 
@@ -48,14 +48,16 @@ class GithubForge:
         api = context.client.at(base, headers)
         if not self.config.owners:
             yield from self._listed(api, "/repositories", {"since": 0}, None)
-        for name in self.config.owners:
-            owner = api.get_json(f"/users/{quote(name, safe='')}", _Owner)
-            kind = "orgs" if owner.type == "Organization" else "users"
-            # A full listing goes by what does not change meanwhile; else what is pushed to would change its page.
-            sort, direction = ("created", "asc") if since is None else ("pushed", "desc")
-            params = {"per_page": 100, "sort": sort, "direction": direction}
-            url = f"/{kind}/{quote(owner.login, safe='')}/repos"
-            yield from self._listed(api, url, params, since)
+        yield from in_parts(self.config.owners, lambda name: self._of(api, name, since))
+
+    def _of(self, api: ForgeClient, name: str, since: datetime.datetime | None) -> Iterator[Repository]:
+        owner = api.get_json(f"/users/{quote(name, safe='')}", _Owner)
+        kind = "orgs" if owner.type == "Organization" else "users"
+        # A full listing goes by what does not change meanwhile; else what is pushed to would change its page.
+        sort, direction = ("created", "asc") if since is None else ("pushed", "desc")
+        params = {"per_page": 100, "sort": sort, "direction": direction}
+        url = f"/{kind}/{quote(owner.login, safe='')}/repos"
+        yield from self._listed(api, url, params, since)
 
     def _listed(
         self, api: ForgeClient, url: str, params: Mapping[str, object], since: datetime.datetime | None

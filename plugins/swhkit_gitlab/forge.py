@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 import msgspec
 
-from swhkit.plugin import ForgeContext, Moment, Repository
+from swhkit.plugin import ForgeClient, ForgeContext, Moment, Repository, in_parts
 from swhkit_gitlab.settings import GitlabConfig
 
 #: ``last_activity_at`` is brought up to date once an hour at most.
@@ -47,35 +47,35 @@ class GitlabForge:
         since = since and since.astimezone(datetime.UTC) - _COARSE
         headers = {"PRIVATE-TOKEN": self.config.token} if self.config.token else {}
         api = context.client.at("/api/v4", headers)
-        for url, order in self._listings(since):
-            params = {"visibility": "public", "per_page": 100, **order}
-            # With a moment in it, a URL is not asked for again.
-            remember = "last_activity_after" not in params
-            for project, document in api.each(url, _Project, params=params, remember=remember):
-                if (
-                    since is not None
-                    and remember
-                    and project.last_activity_at
-                    and project.last_activity_at < since
-                ):
-                    break
-                if self._is_public(project):
-                    yield from self._selected(project, document)
+        listings = self._listings(since)
+        yield from in_parts(listings, lambda url: self._listed(api, url, listings[url], since))
 
-    def _listings(self, since: datetime.datetime | None) -> Iterator[tuple[str, dict[str, object]]]:
+    def _listed(
+        self, api: ForgeClient, url: str, order: Mapping[str, object], since: datetime.datetime | None
+    ) -> Iterator[Repository]:
+        params = {"visibility": "public", "per_page": 100, **order}
+        # With a moment in it, a URL is not asked for again.
+        remember = "last_activity_after" not in params
+        for project, document in api.each(url, _Project, params=params, remember=remember):
+            latest = project.last_activity_at
+            if since is not None and remember and latest is not None and latest < since:
+                return
+            if self._is_public(project):
+                yield from self._selected(project, document)
+
+    def _listings(self, since: datetime.datetime | None) -> dict[str, dict[str, object]]:
         """The URLs that are listed, each with its order: by number, or by activity, the latest first."""
         by_id: dict[str, object] = {"order_by": "id", "sort": "asc"}
         by_activity: dict[str, object] = {"order_by": "last_activity_at", "sort": "desc"}
         order = by_id if since is None else by_activity
-        for group in self.config.groups:
-            shared: dict[str, object] = {"include_subgroups": "true", "with_shared": "false"}
-            yield f"/groups/{quote(group, safe='')}/projects", order | shared
-        for user in self.config.users:
-            yield f"/users/{quote(user, safe='')}/projects", order
-        if not self.config.groups and not self.config.users:
-            if since is not None:
-                by_id["last_activity_after"] = f"{since:%Y-%m-%dT%H:%M:%SZ}"
-            yield "/projects", {"pagination": "keyset", **by_id}
+        shared: dict[str, object] = {"include_subgroups": "true", "with_shared": "false"}
+        found = {f"/groups/{quote(name, safe='')}/projects": order | shared for name in self.config.groups}
+        found |= {f"/users/{quote(name, safe='')}/projects": order for name in self.config.users}
+        if found:
+            return found
+        if since is not None:
+            by_id["last_activity_after"] = f"{since:%Y-%m-%dT%H:%M:%SZ}"
+        return {"/projects": {"pagination": "keyset", **by_id}}
 
     def _is_public(self, project: _Project) -> bool:
         known = project.visibility or ("private" if self.config.token else "public")

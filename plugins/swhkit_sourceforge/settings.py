@@ -14,8 +14,14 @@ class SourceforgeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     projects: Annotated[
         tuple[str, ...],
-        msgspec.Meta(description="Short names of projects; none lists all that the sitemap has."),
+        msgspec.Meta(
+            description="Short names of projects (engine, or engine/parts for one within another); none lists all that "
+            "the sitemap has."
+        ),
     ] = ()
+    legacy: Annotated[
+        str, msgspec.Meta(description="Where the pages of a project's CVS or Bazaar repository are.")
+    ] = "http://{project}.{kind}.sourceforge.net"
 
 
 class SourceforgeWebhookConfig(WebhookConfig, frozen=True, forbid_unknown_fields=True):

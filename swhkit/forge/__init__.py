@@ -4,6 +4,7 @@ from swhkit.forge.asking import ForgeLimits
 from swhkit.forge.client import ForgeClient
 from swhkit.forge.contract import Forge, ForgeConfig, ForgeContext, Moment, Repository
 from swhkit.forge.paging import Fetched, Paging, by_body, by_header, by_link, by_number, with_parameters
+from swhkit.forge.parts import in_parts
 
 __all__ = [
     "Fetched",
@@ -19,5 +20,6 @@ __all__ = [
     "by_header",
     "by_link",
     "by_number",
+    "in_parts",
     "with_parameters",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from swhkit.testing import samples
 from swhkit.testing.catalog_files import DurableCatalogContract
 from swhkit.testing.catalogs import CatalogContract
+from swhkit.testing.forge_parts import ForgePartsContract
 from swhkit.testing.forge_requests import ForgeRequestsContract
 from swhkit.testing.forges import ForgeContract
 from swhkit.testing.jobs import DurableJobsContract, JobsContract
@@ -32,6 +33,7 @@ __all__ = [
     "DurableRequestsContract",
     "Filled",
     "ForgeContract",
+    "ForgePartsContract",
     "ForgeRequestsContract",
     "JobsContract",
     "LoaderContract",

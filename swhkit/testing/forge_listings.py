@@ -74,6 +74,12 @@ class Listing:
 
     def run(self, since: datetime.datetime | None = None, deadline: float | None = None) -> list[Repository]:
         """What a listing tells. Raises what it raises; requests are counted anew."""
+        return list(self.told(since, deadline))
+
+    def told(
+        self, since: datetime.datetime | None = None, deadline: float | None = None
+    ) -> Iterator[Repository]:
+        """As ``run``, one by one."""
         self.web.requests.clear()
         client = ForgeClient(
             Network(from_cli=True),
@@ -86,7 +92,7 @@ class Listing:
             sleep=self.clock.sleep,
             now=self.clock.now,
         )
-        return list(self._forge().repositories(ForgeContext(url=self.url, client=client, log=_LOG), since))
+        yield from self._forge().repositories(ForgeContext(url=self.url, client=client, log=_LOG), since)
 
     def ends(self) -> list[Repository] | None:
         """What a listing tells, None if it ends by an ``Unavailable``, which says no secret."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from forge_samples import document, latest_first, page
 
+from swhkit.testing import ForgePartsContract
 from swhkit.testing.forges import SAMPLES, ForgeContract, Listing, Sample
 from swhkit.testing.web import Answered, Asked, FakeWeb, as_json, fake_web
 from swhkit_bitbucket import swhkit_forges
@@ -52,9 +53,10 @@ class TestEverything(ForgeContract):
         return f"{base}/ada/{sample.name}.git"
 
 
-class TestWorkspaces(ForgeContract):
+class TestWorkspaces(ForgePartsContract):
     provider = PROVIDER
     settings = {"workspaces": ("ada",)}  # noqa: RUF012 (as the contract has it)
+    partly = {"workspaces": ("nobody", "ada", "nowhere")}  # noqa: RUF012
 
     def answer(self, asked: Asked, held: Sequence[Sample], base: str) -> Answered:
         if asked.path != "/2.0/repositories/ada":

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from forge_samples import document, latest_first, moment, page
 
+from swhkit.testing import ForgePartsContract
 from swhkit.testing.forges import SAMPLES, ForgeContract, Listing, Sample
 from swhkit.testing.web import Answered, Asked, FakeWeb, as_json, fake_web
 from swhkit_gitea import swhkit_forges
@@ -48,9 +49,10 @@ class TestGitea(ForgeContract):
         return url_of(sample, base)
 
 
-class TestForgejoOwners(TestGitea):
+class TestForgejoOwners(TestGitea, ForgePartsContract):
     provider = FORGEJO
     settings = {"owners": ("ada",)}  # noqa: RUF012 (as the contract has it)
+    partly = {"owners": ("nobody", "ada", "nowhere")}  # noqa: RUF012
 
 
 class TestGogs(ForgeContract):

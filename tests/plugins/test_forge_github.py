@@ -11,6 +11,7 @@ import pytest
 from forge_samples import document, latest_first, moment, page
 
 from swhkit.forge import Repository
+from swhkit.testing import ForgePartsContract
 from swhkit.testing.forges import ForgeContract, Listing, Sample
 from swhkit.testing.web import Answered, Asked, as_json, fake_web
 from swhkit_github import swhkit_forges
@@ -29,9 +30,10 @@ def repository(sample: Sample, base: str, **fields: Any) -> dict[str, Any]:
     return document("github-repository", **named, private=sample.private, pushed_at=moment(sample), **fields)
 
 
-class TestOwners(ForgeContract):
+class TestOwners(ForgePartsContract):
     provider = PROVIDER
     settings = {"owners": ("ada",)}  # noqa: RUF012 (as the contract has it)
+    partly = {"owners": ("nobody", "ada", "nowhere")}  # noqa: RUF012
     kind = "User"
 
     def answer(self, asked: Asked, held: Sequence[Sample], base: str) -> Answered:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from forge_samples import PAGE, document, latest_first, moment, page
 
+from swhkit.testing import ForgePartsContract
 from swhkit.testing.forges import SAMPLES, ForgeContract, Listing, Sample
 from swhkit.testing.web import Answered, Asked, FakeWeb, as_json, fake_web
 from swhkit_gitlab import swhkit_forges
@@ -74,9 +75,10 @@ class TestAnonymous(TestInstance):
         return document("gitlab-project-anonymous", **named, last_activity_at=moment(sample))
 
 
-class TestGroups(ForgeContract):
+class TestGroups(ForgePartsContract):
     provider = PROVIDER
     settings = {"groups": ("engines/first",)}  # noqa: RUF012 (as the contract has it)
+    partly = {"groups": ("nobody", "engines/first"), "users": ("nowhere",)}  # noqa: RUF012
     listed = "/api/v4/groups/engines/first/projects"
 
     def answer(self, asked: Asked, held: Sequence[Sample], base: str) -> Answered:
@@ -99,6 +101,7 @@ class TestGroups(ForgeContract):
 
 class TestUsers(TestGroups):
     settings = {"users": ("ada",)}  # noqa: RUF012 (as the contract has it)
+    partly = {"groups": ("nobody",), "users": ("ada", "nowhere")}  # noqa: RUF012
     listed = "/api/v4/users/ada/projects"
 
 
