@@ -85,6 +85,6 @@ def test_the_entry_of_the_configuration_has_keys_that_there_are() -> None:
 
 def test_names_of_the_page_are_exported() -> None:
     called = set(re.findall(r"`([A-Z][A-Za-z]+)(?:\([^`]*)?`", PAGE))
-    ours = {"PagureForge", "Project", "Sample", "Answered", "ForgeContract"}
+    ours = {"PagureForge", "Project", "Sample", "Answered", "ForgeContract", "ForgePartsContract"}
     others = {"None", "True", "False", "Link", "ETag"}
     assert called - ours - others <= set(plugin.__all__)
