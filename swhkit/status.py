@@ -60,11 +60,10 @@ def overall(desk: Desk | None) -> Overall:
             origins=dict.fromkeys((*map(str, State), UNKNOWN), 0),
             forges=[],
         )
-    asked = desk.requests.forge_requests
     return Overall(
         jobs={str(state): count for state, count in desk.jobs.counts().items()},
         saves=desk.requests.saves.count_statuses(),
-        add_forge={str(status): len(asked.with_status(status)) for status in ForgeStatus},
+        add_forge=desk.requests.forge_requests.count_statuses(),
         origins={str(state): count for state, count in desk.requests.schedule.count_states().items()},
         forges=[of_forge(desk, forge) for forge in desk.requests.schedule.forges()],
     )

@@ -115,6 +115,9 @@ class ForgeRequests(Protocol):
     def with_status(self, status: ForgeStatus) -> list[ForgeRequest]:
         """All requests of a status, oldest first."""
 
+    def count_statuses(self) -> dict[str, int]:
+        """How many requests are in each status; all of these words are there."""
+
     def history(self, id: int) -> list[ForgeEvent]:
         """The lines of a request, oldest first; empty for an unknown one."""
 

@@ -81,6 +81,7 @@ class ForgeRequestsContract:
         assert [*forges.latest(), *forges.history(1)] == []
         assert forges.count() == forges.count("ada") == 0
         assert [forges.with_status(status) for status in ForgeStatus] == [[]] * len(ForgeStatus)
+        assert forges.count_statuses() == dict.fromkeys(map(str, ForgeStatus), 0)
         assert moved(forges, 1, _S.REJECTED) is None
 
     def test_all_of_a_forge_request_comes_back(self, forges: ForgeRequests) -> None:
@@ -138,6 +139,9 @@ class ForgeRequestsContract:
             moved(forges, made[n].id, _S.SUSPENDED)
         assert [one.id for one in forges.with_status(_S.SUSPENDED)] == [made[1].id, made[3].id]
         assert forges.with_status(_S.PENDING) == [made[0], made[2]]
+        counts = forges.count_statuses()
+        assert {word: count for word, count in counts.items() if count} == {"PENDING": 2, "SUSPENDED": 2}
+        assert list(counts) == list(map(str, ForgeStatus))
 
     def test_every_status_can_be_reached(self) -> None:
         assert ways().keys() == set(ForgeStatus)

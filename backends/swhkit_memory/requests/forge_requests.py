@@ -61,6 +61,14 @@ class MemoryForgeRequests:
         with self._open():
             return [request for request in self._requests.values() if request.status == status]
 
+    def count_statuses(self) -> dict[str, int]:
+        """As the contract."""
+        counts = dict.fromkeys(map(str, ForgeStatus), 0)
+        with self._open():
+            for request in self._requests.values():
+                counts[str(request.status)] += 1
+        return counts
+
     def history(self, id: int) -> list[ForgeEvent]:
         """As the contract."""
         with self._open():

@@ -79,6 +79,14 @@ class SqliteForgeRequests(Role):
         """As the contract."""
         return self._values(REQUESTS, "WHERE status = ? ORDER BY id", str(status))
 
+    def count_statuses(self) -> dict[str, int]:
+        """As the contract."""
+        with self._reading() as connection:
+            found = dict(
+                connection.execute(f"SELECT status, count(*) FROM {REQUESTS.name} GROUP BY status").fetchall()
+            )
+        return {word: found.get(word, 0) for word in map(str, ForgeStatus)}
+
     def history(self, id: int) -> list[ForgeEvent]:
         """As the contract."""
         return self._values(EVENTS, "WHERE request = ? ORDER BY id", clipped(id))
