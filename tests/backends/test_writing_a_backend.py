@@ -60,7 +60,7 @@ def test_the_example_refuses_what_a_reader_must_refuse(path: Path, tmp_path: Pat
 
 
 def test_every_contract_of_a_store_is_named_on_the_page() -> None:
-    others = {"ForgeContract", "LoaderContract", "WebhookContract"}
+    others = {"ForgeContract", "ForgePartsContract", "LoaderContract", "WebhookContract"}
     contracts = [name for name in testing.__all__ if name.endswith("Contract") and name not in others]
     assert len(contracts) == 12
     assert [name for name in contracts if f"`{name}`" not in PAGE] == []
