@@ -10,7 +10,7 @@ import msgspec
 from swhkit.desk import Desk
 from swhkit.errors import InvalidInput, NotHeld
 from swhkit.requests.saves import Artifact, NewSave, Prefix, SaveRequest, SaveStatus
-from swhkit.saving.employing import employ
+from swhkit.saving.employing import employ, own_job
 from swhkit.saving.prefixes import Prefixes
 from swhkit.saving.rules import ARCHIVES, check_artifacts, check_type, checked_url
 from swhkit.saving.standing import PENDING, SCHEDULED, standing
@@ -151,6 +151,11 @@ def _is_to_come(desk: Desk, request: SaveRequest, now: datetime.datetime) -> boo
     return request.job is None or standing(desk, request, now).task_status in (PENDING, SCHEDULED)
 
 
+def _has_job(desk: Desk, request: SaveRequest) -> bool:
+    """Whether the job of a request that is to come was made, and is not lost."""
+    return request.job is not None and own_job(request, desk.jobs.jobs([request.job])) is not None
+
+
 def _stands_for(latest: SaveRequest, wanted: NewSave) -> bool:
     """Whether a visit that is to come is what is wanted, too."""
     known = set(latest.artifacts)
@@ -160,7 +165,7 @@ def _stands_for(latest: SaveRequest, wanted: NewSave) -> bool:
 def _sooner(desk: Desk, latest: SaveRequest, wanted: NewSave) -> SaveRequest:
     """The request that is to come; the visit that a webhook's was put off for begins now, for somebody waits for it."""
     put_off = latest.not_before is not None and latest.not_before > wanted.date
-    if latest.job is None:
+    if not _has_job(desk, latest):
         return employ(desk, latest, wanted.date)
     if put_off and not wanted.webhook:
         now = wanted.date
@@ -178,7 +183,7 @@ def _put_off(desk: Desk, wanted: NewSave) -> NewSave | SaveRequest:
     if told is None or wanted.date - told.date >= HOURLY:
         return wanted
     if told.not_before is not None and _is_to_come(desk, told, wanted.date):
-        return told if told.job is not None else employ(desk, told, wanted.date)
+        return told if _has_job(desk, told) else employ(desk, told, wanted.date)
     return msgspec.structs.replace(wanted, not_before=told.date + HOURLY)
 
 

@@ -4,11 +4,12 @@ leaves a request without a job, which ``ensure_jobs`` makes."""
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 import msgspec
 
 from swhkit.desk import Desk
-from swhkit.jobs import NewJob
+from swhkit.jobs import Job, NewJob
 from swhkit.queueing import ASKED, TOLD, visit_job
 from swhkit.requests.saves import BulkOrigin, SaveRequest
 from swhkit.saving.rules import TYPES
@@ -32,6 +33,15 @@ def job_of(desk: Desk, request: SaveRequest) -> NewJob:
         not_before=wanted_from(request),
         priority=TOLD if request.webhook else ASKED,
         attempts=desk.settings.jobs.attempts,
+    )
+
+
+def own_job(request: SaveRequest, jobs: Mapping[int, Job]) -> Job | None:
+    """The job of a request among ``jobs``. None if it is not there, or another is under its number: numbers begin anew
+    where the job store was lost."""
+    job = None if request.job is None else jobs.get(request.job)
+    return (
+        job if job is not None and job.key == visit_job(request.url, TYPES[request.visit_type]).key else None
     )
 
 

@@ -16,7 +16,7 @@ from swhkit.desk import Desk
 from swhkit.jobs import Job, JobState
 from swhkit.model import Visit, VisitStatus
 from swhkit.requests.saves import SaveRequest, SaveStatus
-from swhkit.saving.employing import wanted_from
+from swhkit.saving.employing import own_job, wanted_from
 from swhkit.saving.rules import TYPES
 from swhkit.visit import origin_of
 
@@ -58,8 +58,7 @@ def standings(desk: Desk, requests: Sequence[SaveRequest], now: datetime.datetim
     for request in requests:
         origin = origin_of(request.url)
         visits = read.setdefault(origin, _Visits(desk, origin))
-        job = None if request.job is None else jobs.get(request.job)
-        found.append(_standing(visits, request, job, now))
+        found.append(_standing(visits, request, own_job(request, jobs), now))
     return found
 
 

@@ -53,6 +53,7 @@ DEAD = Part("end visits that have died", 60.0, end_dead_visits)
 PARTS = (
     DEAD,
     Part("make the jobs of accepted requests", 1.0, saving.ensure_jobs),
+    Part("make lost jobs of accepted requests anew", 86_400.0, saving.restore_jobs),
     Part("look after forges", 1.0, crawling.tick),
     Part("find what is due", 1.0, freshness.tick),
     Part("forget old jobs", 3600.0, _forget),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -179,7 +180,7 @@ def test_projects_within_projects(web: FakeWeb) -> None:
         "id2/code": "https://svn.code.sf.net/p/analytical/parts/code",
     }
     for config in (SourceforgeConfig(), SourceforgeConfig(projects=("analytical", "analytical/parts"))):
-        found = Listing(web, lambda config=config: SourceforgeForge(config), "").run()
+        found = Listing(web, partial(SourceforgeForge, config), "").run()
         assert {repository.key: repository.url for repository in found} == everything
         assert len([asked for asked in web.requests if asked.path.startswith("/rest/")]) == 2
 
