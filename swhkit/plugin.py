@@ -87,11 +87,13 @@ from swhkit.treehash import read_directory
 from swhkit.units import Duration, Secret, Size, WebAddress
 from swhkit.unpack import Archive, ArchiveLimits, ArchiveTree, Member, MemberType, Placed, open_archive
 from swhkit.webhook import (
+    AnyProof,
     HmacProof,
     Pong,
     Proof,
     Pushed,
     PushWebhook,
+    StandardProof,
     TokenProof,
     VisitRequest,
     Webhook,
@@ -214,6 +216,7 @@ __all__ = [
     "PROJECT",
     "REDIRECTS",
     "Answer",
+    "AnyProof",
     "Archive",
     "ArchiveLimits",
     "ArchiveTree",
@@ -283,6 +286,7 @@ __all__ = [
     "Skipped",
     "Snapshot",
     "SshKeys",
+    "StandardProof",
     "SwhkitError",
     "Target",
     "Timestamp",

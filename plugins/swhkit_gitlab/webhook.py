@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from swhkit.plugin import Pushed, PushWebhook, TokenProof, WebhookContext, text_at, value_at
+from swhkit.plugin import (
+    AnyProof,
+    Pushed,
+    PushWebhook,
+    StandardProof,
+    TokenProof,
+    WebhookContext,
+    text_at,
+    value_at,
+)
 
 #: The ``visibility_level`` of what everybody may clone; 0 is private, 10 is for who has an account there.
 PUBLIC = 20
@@ -11,15 +20,16 @@ PUBLIC = 20
 class GitLab(PushWebhook):
     """``Push Hook`` and ``Tag Push Hook`` events.
 
-    A delivery is known by its ``Idempotency-Key``, the same in every retry (GitLab 17.4). Before that there is only
+    The secret is a *secret token*, which is sent, or a *signing token* (``whsec_…``), which signs. A delivery is known by
+    its ``webhook-id`` or ``Idempotency-Key``, the same in every retry (GitLab 17.4). Before that there is only
     ``X-Gitlab-Event-UUID``, which events that one request to GitLab causes may share.
     """
 
     label = "GitLab"
     agent = "GitLab/"
     event_header = "x-gitlab-event"
-    proof = TokenProof("x-gitlab-token")
-    delivery_headers = ("idempotency-key", "x-gitlab-event-uuid")
+    proof = AnyProof((TokenProof("x-gitlab-token"), StandardProof()))
+    delivery_headers = ("webhook-id", "idempotency-key", "x-gitlab-event-uuid")
 
     def is_push(self, event: str) -> bool:
         """Pushes of branches and of tags."""

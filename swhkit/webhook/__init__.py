@@ -15,16 +15,18 @@ from swhkit.webhook.contract import (
     secret_of,
 )
 from swhkit.webhook.payloads import decoded, text_at, value_at
-from swhkit.webhook.proofs import HmacProof, Proof, TokenProof
+from swhkit.webhook.proofs import AnyProof, HmacProof, Proof, StandardProof, TokenProof
 from swhkit.webhook.push import Pushed, PushWebhook
 
 __all__ = [
+    "AnyProof",
     "HmacProof",
     "NotJson",
     "Pong",
     "Proof",
     "PushWebhook",
     "Pushed",
+    "StandardProof",
     "TokenProof",
     "VisitRequest",
     "Webhook",
