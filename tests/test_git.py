@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from swhkit import git as git_module
+from swhkit import gitconfig
 from swhkit.errors import ChildFailed, Collision, Corrupt, InvalidInput, MissingProgram
-from swhkit.git import PIECE, Git, git_environment, version
+from swhkit.git import PIECE, Git
+from swhkit.gitconfig import git_environment, version
 from swhkit.hashes import git_digest
 from swhkit.model import Bytes, Chunks
 from swhkit.net import Target, curl_resolve
@@ -89,7 +90,7 @@ def test_an_old_or_odd_git_is_refused(
 
 
 def test_without_git_the_package_is_named(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git_module, "find_program", lambda name: find_nothing(name))
+    monkeypatch.setattr(gitconfig, "find_program", lambda name: find_nothing(name))
     with pytest.raises(MissingProgram, match="apt install git"):
         Git(runner)
 

@@ -21,6 +21,7 @@ LAYERS = [
     "net",
     "ssh",
     "http egress",
+    "gitconfig",
     "git",
     "pack packindex",
     "shelf",
