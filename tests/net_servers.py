@@ -41,6 +41,7 @@ class RawServer:
         with suppress(OSError), connection:
             if self._tls is None:
                 self._handle(connection)
+                _part(connection)
             else:
                 with self._tls.wrap_socket(connection, server_side=True) as secure:
                     self._open.append(secure)
@@ -60,6 +61,15 @@ class RawServer:
         for thread in self._threads:
             thread.join(10)
             assert not thread.is_alive()
+
+
+def _part(connection: socket.socket) -> None:
+    """Close a connection so that what was sent arrives: one with something unread would be reset, and the client might
+    lose what it has not read yet (RFC 9112, section 9.6)."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(0.5)
+    while connection.recv(1 << 16):
+        pass
 
 
 @contextmanager
