@@ -41,7 +41,7 @@ class RawServer:
         with suppress(OSError), connection:
             if self._tls is None:
                 self._handle(connection)
-                _part(connection)
+                part(connection)
             else:
                 with self._tls.wrap_socket(connection, server_side=True) as secure:
                     self._open.append(secure)
@@ -63,7 +63,7 @@ class RawServer:
             assert not thread.is_alive()
 
 
-def _part(connection: socket.socket) -> None:
+def part(connection: socket.socket) -> None:
     """Close a connection so that what was sent arrives: one with something unread would be reset, and the client might
     lose what it has not read yet (RFC 9112, section 9.6)."""
     connection.shutdown(socket.SHUT_WR)

@@ -172,7 +172,7 @@ def test_a_timeout_kills_the_whole_group(runner: Runner) -> None:
     began = time.monotonic()
     with pytest.raises(ChildTimeout, match=r"time of 0\.3 s was up") as caught:
         runner.run(sh("echo started >&2; sleep 61 & sleep 62; wait"), timeout=0.3)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
     assert caught.value.stderr.startswith("started")
 
 
@@ -207,9 +207,9 @@ def test_a_timeout_explains_the_error_it_caused(runner: Runner) -> None:
 def test_a_stray_that_left_the_group_and_keeps_the_pipes_cannot_hold_us(runner: Runner) -> None:
     began = time.monotonic()
     with pytest.raises(ChildTimeout):
-        runner.run(sh("setsid sleep 8 & sleep 60"), timeout=0.3)
+        runner.run(sh("setsid sleep 20 & sleep 60"), timeout=0.3)
     assert runner.run(["true"]).code == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_leaving_the_block_kills_grandchildren_too(runner: Runner) -> None:

@@ -167,9 +167,9 @@ def test_no_header_takes_long(value: str) -> None:
     clients = Clients(PROXIES)
     for name in ("Forwarded", "X-Forwarded-For"):
         headers = CIMultiDict([(name, value)] * 2)
-        begun = time.perf_counter()
+        begun = time.thread_time()
         clients.of("10.0.0.1", headers)
-        assert time.perf_counter() - begun < 0.1
+        assert time.thread_time() - begun < 0.5
 
 
 def test_networks() -> None:

