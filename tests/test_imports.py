@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: From the ground up: a module imports modules of its own line and of those above, never of those below.
 LAYERS = [
-    "errors units interrupts files scratch text refnames escapes",
+    "errors units interrupts files scratch text refnames escapes jsonbody",
     "hashes swhid",
     "model",
     "manifest records batches search digestmap",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from email.message import Message
 from email.parser import BytesParser
 from urllib.parse import parse_qsl
 
-import msgspec
-
+from swhkit import jsonbody
 from swhkit.api.calls import Body
 from swhkit.api.errors import ParseError, UnsupportedMediaType, clean
 
@@ -38,20 +36,9 @@ def parsed(body: Body | None) -> object:
 
 def _json(data: bytes) -> object:
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ParseError(f"JSON parse error - {_problem(data) or error}") from None
-
-
-def _problem(data: bytes) -> str | None:
-    # In the words of Python's own decoder, which clients of the public API see.
-    try:
-        json.loads(data)
-    except json.JSONDecodeError as error:
-        return str(error)
-    except (ValueError, RecursionError):
-        pass
-    return None
+        return jsonbody.decoded(data)
+    except jsonbody.NoJson as error:
+        raise ParseError(str(error)) from None
 
 
 def _form(data: bytes) -> dict[str, str]:

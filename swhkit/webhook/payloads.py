@@ -1,34 +1,17 @@
-"""Bodies of deliveries: JSON that a stranger wrote. Whatever it is, it is a value or refused, in bounded time and memory."""
+"""Bodies of deliveries: JSON that a stranger wrote, and what stands in it, whatever it is."""
 
 from __future__ import annotations
 
-import json
-
-import msgspec
-
+from swhkit import jsonbody
 from swhkit.webhook.contract import NotJson
 
 
 def decoded(body: bytes) -> object:
-    """The JSON value that ``body`` is (UTF-8, as RFC 8259 wants it). Raises ``NotJson``, also for what is nested too
-    deeply and for numbers that are too large."""
+    """The JSON value that ``body`` is. Raises ``NotJson`` as ``jsonbody.decoded`` raises ``NoJson``."""
     try:
-        return msgspec.json.decode(body)
-    except RecursionError:
-        raise NotJson("JSON parse error - it is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotJson(f"JSON parse error - {_in_python(body) or error}") from None
-
-
-def _in_python(body: bytes) -> str | None:
-    # In the words of Python's own decoder, which clients of the public API see.
-    try:
-        json.loads(body)
-    except json.JSONDecodeError as error:
-        return str(error)
-    except (ValueError, RecursionError):
-        pass
-    return None
+        return jsonbody.decoded(body)
+    except jsonbody.NoJson as error:
+        raise NotJson(str(error)) from None
 
 
 def value_at(payload: object, *keys: str) -> object:
