@@ -12,12 +12,13 @@ from swhkit.api import bodies
 from swhkit.api.answers import Data
 from swhkit.api.auth import Forbidden, Unauthorized, check_permission
 from swhkit.api.calls import Body, Call, User
-from swhkit.api.desks import desk_of, never_kept
+from swhkit.api.desks import desk_of
 from swhkit.api.errors import ParseError, UnsupportedMediaType, clean
+from swhkit.api.paging import never_cached
 from swhkit.api.parameters import soft_integer
 from swhkit.api.routing import Parameter, Route
-from swhkit.api.saves import moment
 from swhkit.api.schemas import TEXT, array, choice, ref
+from swhkit.api.shapes import moment
 from swhkit.config import yamlsource
 from swhkit.errors import ConfigError, NotHeld
 from swhkit.requests.saves import BulkRequest
@@ -49,11 +50,11 @@ def submit(call: Call) -> Data:
         made = saving.submit(desk, _origins(call.body), user=user.name, now=now)
     except (Unauthorized, Forbidden, ParseError) as error:
         refusal: dict[str, object] = {"status": "rejected", "reason": clean(str(error))}
-        return Data(refusal, headers={**never_kept(), **error.headers}, status=error.status)
+        return Data(refusal, headers={**never_cached(), **error.headers}, status=error.status)
     except BulkRefused as error:
-        return Data(_refused(error), headers=never_kept(), status=400)
+        return Data(_refused(error), headers=never_cached(), status=400)
     accepted = {"status": "accepted", "request_id": made.id, "request_info_url": _info_url(call, made)}
-    return Data(accepted, headers=never_kept())
+    return Data(accepted, headers=never_cached())
 
 
 def listing(call: Call) -> Data:
@@ -176,7 +177,7 @@ def _paged(call: Call, route: str, data: Sequence[Mapping[str, object]], total: 
     page, count = _page(call)
     following = call.here(route, page=page + 1, per_page=count) if page * count < total else None
     previous = call.here(route, page=page - 1, per_page=count) if page > 1 else None
-    return Data(data, following, previous, headers=never_kept())
+    return Data(data, following, previous, headers=never_cached())
 
 
 _CATEGORY = "Request archival"

@@ -8,11 +8,13 @@ from swhkit import saving
 from swhkit.api import bodies
 from swhkit.api.answers import Data
 from swhkit.api.calls import Call, User
-from swhkit.api.desks import desk_of, never_kept
+from swhkit.api.desks import desk_of
 from swhkit.api.errors import BadInput, ValidationError, clean
+from swhkit.api.paging import never_cached
 from swhkit.api.parameters import INTEGER_MAX, integer, number, scheme_mended, soft_integer
 from swhkit.api.routing import Parameter, Route
 from swhkit.api.schemas import TEXT, array, choice, ref
+from swhkit.api.shapes import moment
 from swhkit.desk import Desk
 from swhkit.errors import InvalidInput, NotHeld
 from swhkit.requests.saves import Artifact, SaveRequest, SaveStatus
@@ -69,7 +71,7 @@ def _origin(call: Call, url: str, visit_type: str) -> Data:
     found = _known(desk, url, visit_type)
     if not found:
         raise NotHeld(f"No save requests found for visit of type {visit_type} on origin with url {url}.")
-    return Data(_shapes(call, desk, found, now), headers=never_kept())
+    return Data(_shapes(call, desk, found, now), headers=never_cached())
 
 
 def _known(desk: Desk, url: str, visit_type: str) -> list[SaveRequest]:
@@ -106,7 +108,7 @@ def review(call: Call) -> Data:
     if len(found) == limit:
         following = call.here("save-review", before=found[-1].id, per_page=limit)
     now = datetime.datetime.now(datetime.UTC)
-    return Data(_shapes(call, desk, found, now), following, headers=never_kept())
+    return Data(_shapes(call, desk, found, now), following, headers=never_cached())
 
 
 def decide(call: Call) -> Data:
@@ -157,7 +159,7 @@ def _artifact(entry: object) -> Artifact:
 
 
 def _answer(call: Call, desk: Desk, found: SaveRequest, now: datetime.datetime) -> Data:
-    return Data(shape(call, found, saving.standing(desk, found, now)), headers=never_kept())
+    return Data(shape(call, found, saving.standing(desk, found, now)), headers=never_cached())
 
 
 def _shapes(
@@ -194,11 +196,6 @@ def shape(call: Call, request: SaveRequest, standing: Standing) -> dict[str, obj
     if request.job is not None:
         data["next_run"] = moment(standing.next_run)
     return data
-
-
-def moment(date: datetime.datetime | None) -> str | None:
-    """A moment as the web API shows it; None stays None."""
-    return None if date is None else date.astimezone(datetime.UTC).isoformat()
 
 
 _CATEGORY = "Request archival"

@@ -287,13 +287,14 @@ def found_origin(links: Links, value: FoundOrigin) -> Json:
         "has_visits": value.visits > 0,
         "nb_visits": value.visits,
         "snapshot_id": None if value.snapshot is None else value.snapshot.hex(),
-        "last_visit_date": _moment(value.last_visit),
-        "last_eventful_visit_date": _moment(value.last_eventful_visit),
+        "last_visit_date": moment(value.last_visit),
+        "last_eventful_visit_date": moment(value.last_eventful_visit),
         **urls,
     }
 
 
-def _moment(value: datetime.datetime | None) -> str | None:
+def moment(value: datetime.datetime | None) -> str | None:
+    """A moment as the web API shows it; None stays None."""
     return None if value is None else value.astimezone(datetime.UTC).isoformat()
 
 
@@ -307,7 +308,7 @@ def visit(links: Links, value: Visit, *, listed: bool = False) -> Json:
     return {
         "origin": value.origin,
         "visit": value.number,
-        "date": _moment(value.date),
+        "date": moment(value.date),
         "type": value.type,
         "status": value.status.value,
         "snapshot": snapshot,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 from swhkit import query, status
 from swhkit.api.answers import Data
 from swhkit.api.calls import Call
@@ -22,6 +20,7 @@ from swhkit.api.schemas import (
     nullable,
     record,
 )
+from swhkit.api.shapes import moment
 from swhkit.requests.schedule import ListingStatus, State, ToldBy
 
 
@@ -74,17 +73,17 @@ def forge_data(found: status.ForgeState) -> dict[str, object]:
         "enabled": forge.enabled,
         "every": forge.every,
         "visit_every": forge.visit_every,
-        "due": _moment(forge.due),
-        "last_listed": _moment(forge.listed),
-        "last_listed_in_full": _moment(forge.full),
+        "due": moment(forge.due),
+        "last_listed": moment(forge.listed),
+        "last_listed_in_full": moment(forge.full),
         "origins": {"enabled": found.enabled, "disabled": found.disabled},
         "latest_listing": None
         if listing is None
         else {
             "id": listing.id,
             "is_full": listing.is_full,
-            "started": _moment(listing.started),
-            "ended": _moment(listing.ended),
+            "started": moment(listing.started),
+            "ended": moment(listing.ended),
             "status": str(listing.status),
             "repositories": listing.repositories,
             "new": listing.new,
@@ -101,21 +100,17 @@ def origin_data(found: status.OriginState) -> dict[str, object]:
         "origin_url": row.url,
         "visit_type": row.visit_type,
         "state": found.state,
-        "since": _moment(row.since),
-        "visited": _moment(row.visited),
-        "succeeded": _moment(row.succeeded),
+        "since": moment(row.since),
+        "visited": moment(row.visited),
+        "succeeded": moment(row.succeeded),
         "failures": row.failures,
         "reason": row.reason,
-        "last_update": _moment(row.last_update),
+        "last_update": moment(row.last_update),
         "every": row.every,
-        "due": _moment(row.due),
+        "due": moment(row.due),
         "forge": row.forge,
         "job": found.job,
     }
-
-
-def _moment(date: datetime.datetime | None) -> str | None:
-    return None if date is None else date.isoformat()
 
 
 _CATEGORY = "Status"

@@ -15,11 +15,13 @@ from swhkit import saving
 from swhkit.api.answers import Data
 from swhkit.api.auth import Forbidden
 from swhkit.api.calls import Call
-from swhkit.api.desks import desk_of, never_kept
+from swhkit.api.desks import desk_of
 from swhkit.api.errors import NoResource, ParseError
+from swhkit.api.paging import never_cached
 from swhkit.api.routing import Route
-from swhkit.api.saves import moment, shape
+from swhkit.api.saves import shape
 from swhkit.api.schemas import array, ref
+from swhkit.api.shapes import moment
 from swhkit.desk import Desk
 from swhkit.errors import PluginError
 from swhkit.requests.saves import Answered
@@ -56,15 +58,15 @@ def webhook(call: Call) -> Data:
     delivery = found.delivery(call.headers)
     before = None if delivery is None else desk.requests.saves.answered(name, delivery)
     if before is not None:
-        return Data(msgspec.json.decode(before.body), headers=never_kept())
+        return Data(msgspec.json.decode(before.body), headers=never_cached())
     asked = _parsed(found, desk, call, body)
     if isinstance(asked, Pong):
-        return Data({"message": asked.message}, headers=never_kept())
+        return Data({"message": asked.message}, headers=never_cached())
     answers = [_saved(call, desk, name, one) for one in asked]
     answer: object = answers[0] if len(answers) == 1 else answers
     if delivery is not None:
         answer = _noted(desk, name, delivery, answer)
-    return Data(answer, headers=never_kept())
+    return Data(answer, headers=never_cached())
 
 
 def _webhook(desk: Desk, name: str) -> Webhook:
