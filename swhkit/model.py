@@ -295,6 +295,10 @@ class VisitStatus(StrEnum):
         return self not in (VisitStatus.CREATED, VisitStatus.ONGOING)
 
 
+#: Statuses of visits that went well.
+GOOD = (VisitStatus.FULL, VisitStatus.PARTIAL)
+
+
 class LoadStatus(StrEnum):
     """What a visit changed."""
 

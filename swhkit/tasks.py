@@ -19,7 +19,7 @@ from swhkit import assemble, crawling, freshness
 from swhkit import visit as visits
 from swhkit.desk import Desk
 from swhkit.errors import InvalidInput, NotHeld
-from swhkit.model import LoadStatus, VisitStatus
+from swhkit.model import GOOD, LoadStatus, VisitStatus
 from swhkit.plugin import Progress
 from swhkit.queueing import LISTING, VISIT, ListingArguments, VisitArguments
 from swhkit.requests.schedule import ListingStatus
@@ -116,7 +116,7 @@ class Task(msgspec.Struct, Generic[A, R], frozen=True):
 
 def _judge_visit(result: Visited) -> Verdict:
     """A failed visit may go well another time, and so may one that could not be published yet."""
-    if result.status in (VisitStatus.FULL, VisitStatus.PARTIAL):
+    if result.status in GOOD:
         return Verdict.DONE
     return Verdict.HOPELESS if result.status is VisitStatus.NOT_FOUND else Verdict.AGAIN
 

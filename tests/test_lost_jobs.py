@@ -121,6 +121,17 @@ def test_a_number_that_another_job_has_by_now_tells_nothing(place: Place) -> Non
         assert queued(desk) == ["mine"]
 
 
+def test_nor_does_it_of_a_bulk_request(place: Place) -> None:
+    origins = [{"origin_url": url("mine"), "visit_type": "git"}]
+    with place.desk() as desk:
+        made = saving.submit(desk, origins, user="ada", now=NOW)
+    place.lose_jobs()
+    with place.desk() as desk:
+        asked(desk, "other", now=NOW + DAY)
+        (row,) = saving.rows(desk, made, offset=0, limit=10)
+        assert row.scheduled == NOW
+
+
 def test_who_asks_again_need_not_wait(place: Place) -> None:
     with place.desk() as desk:
         (mine,) = asked(desk, "mine")

@@ -14,7 +14,7 @@ from swhkit.api.answers import Data, Document
 from swhkit.api.calls import Call, User
 from swhkit.api.desks import desk_of
 from swhkit.api.errors import BadInput
-from swhkit.api.parameters import INTEGER_MAX, number, soft_integer
+from swhkit.api.parameters import INTEGER_MAX, kept_number, soft_integer
 from swhkit.api.routing import Parameter, Route
 from swhkit.api.schemas import BOOLEAN, DATE, INTEGER, TEXT, array, choice, nullable, record
 from swhkit.desk import Desk
@@ -70,7 +70,7 @@ def update(call: Call) -> Data | Document:
         return _told("You must be authenticated to update a new add-forge request", 403)
     if not _moderates(call.user):
         return _told("You are not a moderator", 403)
-    desk, id = desk_of(call), _id(call)
+    desk, id = desk_of(call), kept_number(call.parameters["id"])
     if desk.requests.forge_requests.get(id) is None:
         return _told("Invalid request id", 400)
     values, problems = forms.fields(call), forms.Problems()
@@ -139,7 +139,11 @@ def get(call: Call) -> Data:
 
     Moderators see all of both; everybody else what the list shows, and when which status was reached.
     """
-    found = None if call.desk is None else call.desk.requests.forge_requests.get(_id(call))
+    found = (
+        None
+        if call.desk is None
+        else call.desk.requests.forge_requests.get(kept_number(call.parameters["id"]))
+    )
     if found is None or call.desk is None:
         raise BadInput("Request id does not exist")
     line = _whole_line if _moderates(call.user) else _public_line
@@ -149,10 +153,6 @@ def get(call: Call) -> Data:
 
 def _moderates(user: User | None) -> bool:
     return user is not None and user.may(MODERATOR)
-
-
-def _id(call: Call) -> int:
-    return min(number(call.parameters["id"]), INTEGER_MAX)
 
 
 def _told(text: str, status: int) -> Document:

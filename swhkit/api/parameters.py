@@ -96,6 +96,11 @@ def soft_integer(query: Mapping[str, str], name: str, default: int, low: int, hi
     return default if value is None else min(max(value, low), high)
 
 
+def kept_number(digits: str) -> int:
+    """As ``number``, clamped to what databases take: nothing is kept under a higher one."""
+    return min(number(digits), INTEGER_MAX)
+
+
 def strict_integer(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     """A number of ``low..high``. Raises ``ValidationError``."""
     value = integer(query, name)

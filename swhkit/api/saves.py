@@ -11,7 +11,7 @@ from swhkit.api.calls import Call, User
 from swhkit.api.desks import desk_of
 from swhkit.api.errors import BadInput, ValidationError, clean
 from swhkit.api.paging import never_cached
-from swhkit.api.parameters import INTEGER_MAX, integer, number, scheme_mended, soft_integer
+from swhkit.api.parameters import integer, kept_number, scheme_mended, soft_integer
 from swhkit.api.routing import Parameter, Route
 from swhkit.api.schemas import TEXT, array, choice, ref
 from swhkit.api.shapes import moment
@@ -90,7 +90,7 @@ def request(call: Call) -> Data:
     """A request to save an origin by its number, and what became of it."""
     desk = desk_of(call)
     id = call.parameters["id"]
-    found = desk.requests.saves.get(_number(id))
+    found = desk.requests.saves.get(kept_number(id))
     if found is None:
         raise NotHeld(f"No save request found for id {id}.")
     return _answer(call, desk, found, datetime.datetime.now(datetime.UTC))
@@ -125,7 +125,7 @@ def decide(call: Call) -> Data:
         raise ValidationError("decision", 'Expected "accept" or "reject".')
     if not isinstance(note, str) or len(note) > 10_000:
         raise ValidationError("note", "Expected a text of up to 10000 characters.")
-    id, user = _number(call.parameters["id"]), None if call.user is None else call.user.name
+    id, user = kept_number(call.parameters["id"]), None if call.user is None else call.user.name
     found = saving.decide(desk, id, accept=decision == "accept", user=user, note=clean(note), now=now)
     return _answer(call, desk, found, now)
 
@@ -135,10 +135,6 @@ def asker_of(user: User | None) -> Asker | None:
     if user is None:
         return None
     return Asker(user.name, user.email, any(map(user.may, PRIVILEGES)))
-
-
-def _number(digits: str) -> int:
-    return min(number(digits), INTEGER_MAX)
 
 
 def _artifacts(call: Call, visit_type: str) -> list[Artifact]:

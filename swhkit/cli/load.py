@@ -18,7 +18,7 @@ from swhkit.cli.progress import shown
 from swhkit.config import Configuration
 from swhkit.errors import InvalidInput, SwhkitError
 from swhkit.interrupts import Cancelled, ended_by_signals
-from swhkit.model import VisitStatus
+from swhkit.model import GOOD, VisitStatus
 from swhkit.net import Network, without_secret
 from swhkit.registry import Registry
 from swhkit.requests import Requests
@@ -220,6 +220,6 @@ def _fields(report: Report) -> dict[str, object]:
 
 def _exit_code(reports: list[Report]) -> int:
     statuses = {report.status for report in reports}
-    if statuses - {VisitStatus.FULL, VisitStatus.PARTIAL}:
+    if statuses.difference(GOOD):
         return 1
     return 3 if VisitStatus.PARTIAL in statuses else 0

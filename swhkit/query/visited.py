@@ -6,13 +6,12 @@ import datetime
 
 from swhkit.archive import Archive
 from swhkit.errors import InvalidInput, NotHeld
-from swhkit.model import Visit, VisitStatus
+from swhkit.model import GOOD, Visit
 from swhkit.query.ends import revision_of
 from swhkit.query.history import revision
 from swhkit.query.snapshots import branch
 from swhkit.swhid import ObjectId
 
-_ENDED_WELL = (VisitStatus.FULL, VisitStatus.PARTIAL)
 _BATCH = 1_000
 
 
@@ -21,12 +20,12 @@ def visit_at(archive: Archive, url: str, moment: datetime.datetime | None) -> Vi
     the higher number. Without a moment the one with the highest number. None if there is no such visit."""
     catalog = archive.catalog
     if moment is None:
-        return catalog.latest_visit(url, require_snapshot=True, statuses=_ENDED_WELL)
+        return catalog.latest_visit(url, require_snapshot=True, statuses=GOOD)
     closest: Visit | None = None
     before: int | None = None
     while found := catalog.visits(url, before, _BATCH):
         for visit in found:
-            if visit.snapshot is None or visit.status not in _ENDED_WELL:
+            if visit.snapshot is None or visit.status not in GOOD:
                 continue
             if closest is None or abs(visit.date - moment) < abs(closest.date - moment):
                 closest = visit

@@ -10,7 +10,7 @@ import msgspec
 from swhkit.desk import Desk
 from swhkit.errors import InvalidInput, NotHeld
 from swhkit.requests.saves import Artifact, NewSave, Prefix, SaveRequest, SaveStatus
-from swhkit.saving.employing import employ, own_job
+from swhkit.saving.employing import employ, own_jobs
 from swhkit.saving.prefixes import Prefixes
 from swhkit.saving.rules import ARCHIVES, check_artifacts, check_type, checked_url
 from swhkit.saving.standing import PENDING, SCHEDULED, standing
@@ -153,7 +153,7 @@ def _is_to_come(desk: Desk, request: SaveRequest, now: datetime.datetime) -> boo
 
 def _has_job(desk: Desk, request: SaveRequest) -> bool:
     """Whether the job of a request that is to come was made, and is not lost."""
-    return request.job is not None and own_job(request, desk.jobs.jobs([request.job])) is not None
+    return own_jobs(desk, [request]) != [None]
 
 
 def _stands_for(latest: SaveRequest, wanted: NewSave) -> bool:

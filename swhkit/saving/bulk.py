@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Iterator
 
 import msgspec
 
 from swhkit.desk import Desk
 from swhkit.errors import InvalidInput
-from swhkit.model import Visit, VisitStatus
+from swhkit.jobs import Job
+from swhkit.model import GOOD, VisitStatus
 from swhkit.requests.saves import BulkOrigin, BulkRequest, SaveStatus
 from swhkit.saving.asking import BLOCKED
-from swhkit.saving.employing import employ_bulk
+from swhkit.saving.employing import employ_bulk, own_jobs
 from swhkit.saving.prefixes import Prefixes
 from swhkit.saving.rules import checked_url
-from swhkit.visit import origin_of
+from swhkit.saving.standing import latest_since
 
 #: The visit types that can be asked for; words of the catalog.
 BULK_TYPES = ("bzr", "cvs", "hg", "git", "svn", "tarball-directory")
@@ -24,8 +24,7 @@ _NONE = "No origins data were provided in POST request body."
 _NO_LIST = "Origins data must be a list of dict."
 _SOME = "Some origins data could not be validated."
 _MALFORMED = "Provided origin data are malformed, please check provided values."
-_GOOD = (VisitStatus.FULL, VisitStatus.PARTIAL)
-_ENDED = (*_GOOD, VisitStatus.FAILED, VisitStatus.NOT_FOUND)
+_ENDED = (*GOOD, VisitStatus.FAILED, VisitStatus.NOT_FOUND)
 
 
 class RejectedOrigin(msgspec.Struct, frozen=True):
@@ -106,26 +105,18 @@ def _checked(desk: Desk, origins: list[dict[object, object]]) -> list[tuple[str,
 def rows(desk: Desk, request: BulkRequest, *, offset: int, limit: int) -> list[BulkRow]:
     """What became of the origins of a request, by URL; visits from before it are not regarded."""
     origins = desk.requests.saves.bulk_origins(request.id, offset=offset, limit=limit)
-    jobs = desk.jobs.jobs(one.job for one in origins if one.job is not None)
-    return list(_rows(desk, request, origins, {id: job.created for id, job in jobs.items()}))
+    pairs = zip(origins, own_jobs(desk, origins), strict=True)
+    return [_row(desk, request, one, job) for one, job in pairs]
 
 
-def _rows(
-    desk: Desk, request: BulkRequest, origins: list[BulkOrigin], scheduled: dict[int, datetime.datetime]
-) -> Iterator[BulkRow]:
-    for one in origins:
-        visit = _visit(desk, one, request.date)
-        yield BulkRow(
-            origin=one,
-            # What is remembered of a job ends some day; it was made when the request was.
-            scheduled=None if one.job is None else max(scheduled.get(one.job, request.date), request.date),
-            visited=None if visit is None else visit.date,
-            successful=None if visit is None else visit.status in _GOOD,
-            snapshot=None if visit is None else visit.snapshot,
-        )
-
-
-def _visit(desk: Desk, one: BulkOrigin, since: datetime.datetime) -> Visit | None:
-    """The latest visit of an origin that has ended and began at ``since`` or later."""
-    found = desk.archive.catalog.latest_visit(origin_of(one.url), visit_type=one.visit_type, statuses=_ENDED)
-    return found if found is not None and found.date >= since else None
+def _row(desk: Desk, request: BulkRequest, one: BulkOrigin, job: Job | None) -> BulkRow:
+    visit = latest_since(desk, one.url, one.visit_type, request.date, _ENDED)
+    # What is remembered of a job ends some day; it was made when the request was.
+    made = request.date if job is None else max(job.created, request.date)
+    return BulkRow(
+        origin=one,
+        scheduled=None if one.job is None else made,
+        visited=None if visit is None else visit.date,
+        successful=None if visit is None else visit.status in GOOD,
+        snapshot=None if visit is None else visit.snapshot,
+    )

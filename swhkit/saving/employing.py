@@ -4,7 +4,7 @@ leaves a request without a job, which ``ensure_jobs`` makes."""
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import msgspec
 
@@ -36,13 +36,18 @@ def job_of(desk: Desk, request: SaveRequest) -> NewJob:
     )
 
 
-def own_job(request: SaveRequest, jobs: Mapping[int, Job]) -> Job | None:
-    """The job of a request among ``jobs``. None if it is not there, or another is under its number: numbers begin anew
-    where the job store was lost."""
-    job = None if request.job is None else jobs.get(request.job)
-    return (
-        job if job is not None and job.key == visit_job(request.url, TYPES[request.visit_type]).key else None
-    )
+def own_jobs(desk: Desk, requests: Sequence[SaveRequest | BulkOrigin]) -> list[Job | None]:
+    """The jobs of these. None for one that has none (any more), or under whose number another is: numbers begin anew where
+    the job store was lost."""
+    jobs = desk.jobs.jobs(one.job for one in requests if one.job is not None)
+    found = (None if one.job is None else jobs.get(one.job) for one in requests)
+    pairs = zip(found, requests, strict=True)
+    return [job if job is not None and job.key == _key(one) else None for job, one in pairs]
+
+
+def _key(one: SaveRequest | BulkOrigin) -> str:
+    """The key of the visit that a request asks for; those of bulk requests have their types in words of the catalog."""
+    return visit_job(one.url, one.visit_type if isinstance(one, BulkOrigin) else TYPES[one.visit_type]).key
 
 
 def employ(desk: Desk, request: SaveRequest, now: datetime.datetime) -> SaveRequest:

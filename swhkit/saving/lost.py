@@ -4,21 +4,20 @@ older copy put in its place. They get a new one, unless the origin was visited s
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from swhkit.desk import Desk
-from swhkit.jobs import Job
-from swhkit.model import VisitStatus
-from swhkit.queueing import visit_job
+from swhkit.model import GOOD
 from swhkit.requests.saves import BulkOrigin, BulkRequest, SaveRequest, SaveStatus
-from swhkit.saving.employing import employ, employ_bulk, own_job, wanted_from
+from swhkit.saving.employing import employ, employ_bulk, own_jobs, wanted_from
 from swhkit.saving.rules import TYPES
-from swhkit.visit import origin_of
+from swhkit.saving.standing import latest_since
 
+R = TypeVar("R", SaveRequest, BulkOrigin)
 #: A request may have waited for so long before it was accepted.
 _REVIEW = datetime.timedelta(days=30)
 _PAGE = 1000
-_GOOD = (VisitStatus.FULL, VisitStatus.PARTIAL)
 
 
 def restore_jobs(desk: Desk, now: datetime.datetime) -> int:
@@ -34,21 +33,16 @@ def restore_jobs(desk: Desk, now: datetime.datetime) -> int:
 def _singles(desk: Desk, since: datetime.datetime, now: datetime.datetime) -> int:
     count, before = 0, None
     while page := desk.requests.saves.latest(SaveStatus.ACCEPTED, before=before, limit=_PAGE):
-        jobs = _jobs(desk, page)
-        for request in page:
-            if wanted_from(request) > since and _is_lost(desk, request, jobs):
+        for request in _jobless(desk, page):
+            wanted = wanted_from(request)
+            visit_type = TYPES[request.visit_type]
+            if wanted > since and latest_since(desk, request.url, visit_type, wanted, GOOD) is None:
                 employ(desk, request, now)
                 count += 1
         if page[-1].date < since - _REVIEW:
             break
         before = page[-1].id
     return count
-
-
-def _is_lost(desk: Desk, request: SaveRequest, jobs: Mapping[int, Job]) -> bool:
-    if request.job is None or own_job(request, jobs) is not None:
-        return False
-    return not _is_visited(desk, request.url, TYPES[request.visit_type], wanted_from(request))
 
 
 def _bulks(desk: Desk, since: datetime.datetime) -> Iterator[BulkRequest]:
@@ -64,9 +58,11 @@ def _bulks(desk: Desk, since: datetime.datetime) -> Iterator[BulkRequest]:
 def _bulk(desk: Desk, bulk: BulkRequest, now: datetime.datetime) -> int:
     count = offset = 0
     while page := desk.requests.saves.bulk_origins(bulk.id, offset=offset, limit=_PAGE):
-        jobs = _jobs(desk, page)
-        lost = [(bulk.id, one) for one in page if one.job is not None and not _is_kept(one, jobs)]
-        lost = [one for one in lost if not _is_visited(desk, one[1].url, one[1].visit_type, bulk.date)]
+        lost = [
+            (bulk.id, one)
+            for one in _jobless(desk, page)
+            if latest_since(desk, one.url, one.visit_type, bulk.date, GOOD) is None
+        ]
         if lost:
             employ_bulk(desk, lost, now)
         count += len(lost)
@@ -74,15 +70,7 @@ def _bulk(desk: Desk, bulk: BulkRequest, now: datetime.datetime) -> int:
     return count
 
 
-def _is_kept(one: BulkOrigin, jobs: Mapping[int, Job]) -> bool:
-    job = None if one.job is None else jobs.get(one.job)
-    return job is not None and job.key == visit_job(one.url, one.visit_type).key
-
-
-def _jobs(desk: Desk, page: Sequence[SaveRequest] | Sequence[BulkOrigin]) -> dict[int, Job]:
-    return desk.jobs.jobs(one.job for one in page if one.job is not None)
-
-
-def _is_visited(desk: Desk, url: str, visit_type: str, since: datetime.datetime) -> bool:
-    found = desk.archive.catalog.latest_visit(origin_of(url), visit_type=visit_type, statuses=_GOOD)
-    return found is not None and found.date >= since
+def _jobless(desk: Desk, page: Sequence[R]) -> list[R]:
+    """Those whose job was made and is not there any more."""
+    pairs = zip(page, own_jobs(desk, page), strict=True)
+    return [one for one, job in pairs if one.job is not None and job is None]

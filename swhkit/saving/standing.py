@@ -14,9 +14,9 @@ import msgspec
 
 from swhkit.desk import Desk
 from swhkit.jobs import Job, JobState
-from swhkit.model import Visit, VisitStatus
+from swhkit.model import GOOD, Visit, VisitStatus
 from swhkit.requests.saves import SaveRequest, SaveStatus
-from swhkit.saving.employing import own_job, wanted_from
+from swhkit.saving.employing import own_jobs, wanted_from
 from swhkit.saving.rules import TYPES
 from swhkit.visit import origin_of
 
@@ -29,7 +29,6 @@ NOT_CREATED, PENDING, SCHEDULED, RUNNING, SUCCEEDED, FAILED = (
 )
 #: Visits read at once.
 _PAGE = 100
-_GOOD = (VisitStatus.FULL, VisitStatus.PARTIAL)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,14 +51,23 @@ def standing(desk: Desk, request: SaveRequest, now: datetime.datetime) -> Standi
 def standings(desk: Desk, requests: Sequence[SaveRequest], now: datetime.datetime) -> list[Standing]:
     """Where each of these requests stands; the visits of an origin are read once for all requests for it."""
     # Jobs first: a visit that comes between the two reads is then seen with the job that made it.
-    jobs = desk.jobs.jobs(request.job for request in requests if request.job is not None)
+    jobs = own_jobs(desk, requests)
     read: dict[str, _Visits] = {}
     found = []
-    for request in requests:
+    for request, job in zip(requests, jobs, strict=True):
         origin = origin_of(request.url)
         visits = read.setdefault(origin, _Visits(desk, origin))
-        found.append(_standing(visits, request, own_job(request, jobs), now))
+        found.append(_standing(visits, request, job, now))
     return found
+
+
+def latest_since(
+    desk: Desk, url: str, visit_type: str, since: datetime.datetime, statuses: Sequence[VisitStatus]
+) -> Visit | None:
+    """The latest visit of an origin, for a type in words of the catalog, that has one of these statuses, if it began at
+    ``since`` or later."""
+    found = desk.archive.catalog.latest_visit(origin_of(url), visit_type=visit_type, statuses=statuses)
+    return found if found is not None and found.date >= since else None
 
 
 class _Visits:
@@ -114,7 +122,7 @@ def _told(visits: _Visits, first: Visit | None, job: Job | None) -> Visit | None
 
 def _of_visit(visit: Visit, request: SaveRequest, job: Job | None) -> Standing:
     next_run = None
-    if visit.status in _GOOD:
+    if visit.status in GOOD:
         task = SUCCEEDED
     elif not visit.status.final:
         task = RUNNING
