@@ -26,7 +26,7 @@ from swhkit.net import without_secret
 from swhkit.queueing import DUE, visit_job
 from swhkit.registry import Registry
 from swhkit.requests import Requests
-from swhkit.requests.schedule import Freshness, State
+from swhkit.requests.schedule import LEAST_DELAY, Freshness, State
 from swhkit.text import without_secrets
 from swhkit.visit import origin_of
 
@@ -39,8 +39,6 @@ STATES = {
 }
 #: An origin whose visits are no good is visited less and less often, down to one in so many intervals.
 LONGEST_BACKOFF = 8
-#: The least time (seconds) by which a visit must be late for its origin to be stale.
-LATE = 3600.0
 #: Origins that are looked at in one go.
 BATCH = 1000
 #: Seconds to wait for the lock. It is held for one batch at a time.
@@ -108,8 +106,13 @@ def due_after(row: Freshness, now: datetime.datetime, settings: Settings) -> dat
     visits = settings.jobs.attempts if row.state is State.FAILING else 1
     steps = max(row.failures - 1, 0) // visits
     backoff = min(LONGEST_BACKOFF, 2 ** min(steps, 10))
+    return put_off(now, row.every * backoff, settings)
+
+
+def put_off(now: datetime.datetime, seconds: float, settings: Settings) -> datetime.datetime:
+    """``seconds`` after ``now``, or later by up to ``schedule.jitter`` of them."""
     spread = 1 + settings.schedule.jitter * random.random()  # noqa: S311 (no secret)
-    return now + datetime.timedelta(seconds=row.every * backoff * spread)
+    return now + datetime.timedelta(seconds=seconds * spread)
 
 
 def held(archive: Archive) -> FileLock:
@@ -175,7 +178,7 @@ def _is_late(row: Freshness, now: datetime.datetime) -> bool:
     """Whether the visit for which an origin was due an interval ago has not happened yet."""
     if row.state is not State.OK or row.every is None or row.visited is None:
         return False
-    return now - row.visited > datetime.timedelta(seconds=row.every + max(row.every, LATE))
+    return now - row.visited > datetime.timedelta(seconds=row.every + max(row.every, LEAST_DELAY))
 
 
 def _turn_stale(desk: Desk, rows: Iterable[Freshness], now: datetime.datetime) -> list[_Change]:

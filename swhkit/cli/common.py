@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import getpass
 import json
 import os
 from collections.abc import Callable
@@ -93,6 +94,19 @@ def desk_if_any(ctx: click.Context) -> Desk | None:
     opened = desk.open_desk(archive, found)  # one that has requests may lack the store of jobs
     ctx.call_on_close(opened.close)
     return opened
+
+
+def utc_now() -> datetime.datetime:
+    """This moment, in UTC."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def shell_user() -> str:
+    """Who sits at the shell."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # nobody knows this user
+        return "shell"
 
 
 def as_url(text: str) -> str:

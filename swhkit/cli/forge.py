@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import getpass
 import json
 from typing import Any
 
@@ -12,7 +10,15 @@ import msgspec
 
 from swhkit import assemble, status
 from swhkit.api.status import forge_data
-from swhkit.cli.common import configuration, desk_if_any, emit_json, json_option, open_desk
+from swhkit.cli.common import (
+    configuration,
+    desk_if_any,
+    emit_json,
+    json_option,
+    open_desk,
+    shell_user,
+    utc_now,
+)
 from swhkit.cli.main import printable
 from swhkit.cli.progress import shown
 from swhkit.cli.tables import cell, print_table
@@ -24,7 +30,7 @@ from swhkit.errors import InvalidInput, NotHeld
 from swhkit.interrupts import ended_by_signals
 from swhkit.net import without_secret
 from swhkit.requests.forges import TRANSITIONS, ActorRole, ForgeRequest, ForgeStatus
-from swhkit.requests.schedule import KnownForge, ListingStatus, NewForge, ToldBy
+from swhkit.requests.schedule import LIST_EVERY, VISIT_EVERY, KnownForge, ListingStatus, NewForge, ToldBy
 from swhkit.units import format_duration, parse_duration, parse_web_address
 
 #: The least time between two listings, or two visits (seconds), as in the configuration.
@@ -57,11 +63,13 @@ def command() -> None:
 @command.command("add")
 @click.argument("kind")
 @click.argument("url")
-@click.option("--every", type=_Interval(), default="1d", metavar="T", help="Time between two listings (1d).")
+@click.option(
+    "--every", type=_Interval(), default=LIST_EVERY, metavar="T", help="Time between two listings (1d)."
+)
 @click.option(
     "--visit-every",
     type=_Interval(),
-    default="7d",
+    default=VISIT_EVERY,
     metavar="T",
     help="Time between two visits of what it lists (7d).",
 )
@@ -101,7 +109,7 @@ def add(
         options=settings,
         trusted=True,
     )
-    forge = desk.requests.schedule.set_forge(new, _now())
+    forge = desk.requests.schedule.set_forge(new, utc_now())
     if as_json:
         emit_json(forge_data(status.of_forge(desk, forge)))
         return
@@ -189,7 +197,7 @@ def crawl_(ctx: click.Context, forge: str, full: bool | None, as_json: bool) -> 
     """
     desk = open_desk(ctx, create=False)
     known = _known(desk, forge)
-    now = _now()
+    now = utc_now()
     with ended_by_signals(), shown(known.url) as progress:
         crawled = crawl(desk, known.id, full, now, progress=progress)
     if crawled.status is ListingStatus.COMPLETE:
@@ -329,23 +337,11 @@ def decide(ctx: click.Context, id: int, status: str, text: str) -> None:
         id,
         expected=request.status,
         status=wanted,
-        actor=_who(),
+        actor=shell_user(),
         role=ActorRole.MODERATOR,
         text=text,
-        date=_now(),
+        date=utc_now(),
     )
     if moved is None:
         raise InvalidInput(f"somebody else has just moved request {id}; look at it again")
     click.echo(f"request {id}: {moved.status}")
-
-
-def _who() -> str:
-    """Who sits at the shell."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "shell"
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)

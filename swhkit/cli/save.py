@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import getpass
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 import msgspec
 
 from swhkit import saving
-from swhkit.cli.common import as_url, emit_json, json_option, open_desk
+from swhkit.cli.common import as_url, emit_json, json_option, open_desk, shell_user, utc_now
 from swhkit.cli.main import printable
 from swhkit.desk import Desk
 from swhkit.errors import InvalidInput
@@ -56,10 +55,12 @@ def new(ctx: click.Context, url: str, visit_type: str | None, as_json: bool) -> 
     It needs no review, since who may use this archive's shell asks. URL may be a path of this machine. Workers are those of
     `swhkit serve`, or `swhkit worker`; `swhkit load` visits here and now instead.
     """
-    desk, now = _desk(ctx), _now()
+    desk, now = open_desk(ctx), utc_now()
     desk.archive.writer()  # one that is only read takes no requests
     url = desk.network(trusted=True).check(as_url(url), resolve=False).url
-    request = saving.save(desk, url, _type(desk, url, visit_type), trusted=True, now=now, asker=_me())
+    request = saving.save(
+        desk, url, _type(desk, url, visit_type), trusted=True, now=now, asker=saving.Asker(shell_user())
+    )
     _tell(desk, [request], now, as_json, alone=True)
 
 
@@ -75,12 +76,12 @@ def new(ctx: click.Context, url: str, visit_type: str | None, as_json: bool) -> 
 @click.pass_context
 def list_(ctx: click.Context, status: str | None, count: int, prefixes: bool, as_json: bool) -> None:
     """List requests, newest first, or prefixes."""
-    desk = _desk(ctx)
+    desk = open_desk(ctx)
     if prefixes:
         _tell_prefixes(desk, as_json)
         return
     wanted = None if status is None else SaveStatus(status)
-    _tell(desk, desk.requests.saves.latest(wanted, limit=count), _now(), as_json)
+    _tell(desk, desk.requests.saves.latest(wanted, limit=count), utc_now(), as_json)
 
 
 @command.command("accept")
@@ -109,12 +110,12 @@ def reject(ctx: click.Context, what: str, note: str, forget: bool, as_json: bool
 
 
 def _decide(ctx: click.Context, what: str, accepted: bool, note: str, forget: bool, as_json: bool) -> None:
-    desk, now = _desk(ctx), _now()
+    desk, now = open_desk(ctx), utc_now()
     if what.isascii() and what.isdigit():
         if forget:
             raise InvalidInput("--forget is for prefixes; a request stays as it was decided on")
         id = int(what[:18])
-        request = saving.decide(desk, id, accept=accepted, user=_me().name, note=note, now=now)
+        request = saving.decide(desk, id, accept=accepted, user=shell_user(), note=note, now=now)
         _tell(desk, [request], now, as_json, alone=True)
         return
     if note:
@@ -122,27 +123,12 @@ def _decide(ctx: click.Context, what: str, accepted: bool, note: str, forget: bo
     if forget:
         saving.remove_prefix(desk, what, accepted=accepted)
     else:
-        saving.set_prefix(desk, what, accept=accepted, user=_me().name, now=now)
+        saving.set_prefix(desk, what, accept=accepted, user=shell_user(), now=now)
     word = "forgotten" if forget else _DECIDED[accepted]
     if as_json:
         emit_json({"prefix": what, "status": word})
     else:
         click.echo(f"{printable(what)}: {word}")
-
-
-def _desk(ctx: click.Context) -> Desk:
-    return open_desk(ctx)
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
-def _me() -> saving.Asker:
-    try:
-        return saving.Asker(getpass.getuser())
-    except (KeyError, OSError):  # nobody knows this user
-        return saving.Asker("shell")
 
 
 def _type(desk: Desk, url: str, named: str | None) -> str:

@@ -11,6 +11,7 @@ from swhkit.config.yamlsource import Node
 from swhkit.errors import PluginError
 from swhkit.plugin import Provider
 from swhkit.registry import PartKind
+from swhkit.requests.schedule import LIST_EVERY, VISIT_EVERY
 from swhkit.units import Duration, WebAddress
 
 
@@ -83,14 +84,14 @@ class ForgeKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: str
     url: Annotated[WebAddress, msgspec.Meta(description="The address of the instance.")]
-    every: Annotated[Duration, msgspec.Meta(ge=60, description="Time between two listings.")] = 86_400.0
+    every: Annotated[Duration, msgspec.Meta(ge=60, description="Time between two listings.")] = LIST_EVERY
     visit_every: Annotated[
         Duration | None,
         msgspec.Meta(
             ge=60,
             description="Time between two visits of what it lists; null: when the forge tells of changes.",
         ),
-    ] = 7 * 86_400.0
+    ] = VISIT_EVERY
 
 
 class ForgeEntry(msgspec.Struct, frozen=True):

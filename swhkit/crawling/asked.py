@@ -12,13 +12,11 @@ from swhkit.desk import Desk
 from swhkit.errors import InvalidUrl, SwhkitError
 from swhkit.queueing import ASKED
 from swhkit.requests.forges import ActorRole, ForgeRequest, ForgeStatus
-from swhkit.requests.schedule import KnownForge, NewForge, ToldBy
+from swhkit.requests.schedule import VISIT_EVERY, KnownForge, NewForge, ToldBy
 from swhkit.units import parse_web_address
 
 #: Who moves a request on its own.
 ACTOR = "swhkit"
-#: How often what such a forge lists is visited (seconds), as for forges of the configuration.
-VISIT_EVERY = 7 * 86_400.0
 #: Origins of a forge that are looked at in one tick, to find one that was loaded.
 _LOOK = 200
 #: Where the look goes on in the next tick: request → key. Of each desk, in this process.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import random
 
 from swhkit import freshness
 from swhkit.config import ForgeEntry
@@ -75,8 +74,7 @@ def job_of(desk: Desk, forge: KnownForge, now: datetime.datetime, priority: int 
 
 def next_due(desk: Desk, forge: KnownForge, now: datetime.datetime) -> datetime.datetime:
     """When a forge that is listed ``now`` is to be listed next."""
-    spread = 1 + desk.settings.schedule.jitter * random.random()  # noqa: S311 (no secret)
-    return now + datetime.timedelta(seconds=forge.every * spread)
+    return freshness.put_off(now, forge.every, desk.settings)
 
 
 def wants_full(forge: KnownForge, now: datetime.datetime) -> bool:

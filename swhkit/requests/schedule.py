@@ -19,6 +19,8 @@ import msgspec
 LEAST_DELAY = 3600.0
 #: Seconds of the longest interval: a hundred years.
 LONGEST = 100 * 366 * 86_400.0
+#: Seconds between listings of a forge, and between visits of what it lists, where nobody says otherwise.
+LIST_EVERY, VISIT_EVERY = 86_400.0, 7 * 86_400.0
 #: The error of a listing that did not end itself.
 INTERRUPTED = "it was interrupted: another listing of the forge began"
 
@@ -65,7 +67,7 @@ class NewForge(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     url: str
     source: ToldBy
-    every: float = 86_400.0
+    every: float = LIST_EVERY
     visit_every: float | None = None
     options: Mapping[str, object] = {}
     trusted: bool = False
