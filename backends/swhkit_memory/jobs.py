@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from swhkit.jobs import Ending, Job, JobState, Lease, NewJob, as_json, died
+from swhkit.requests.kept import in_utc
 
 
 @dataclass
@@ -69,8 +70,8 @@ class MemoryJobs:
 
     def enqueue(self, jobs: Iterable[NewJob], now: datetime.datetime) -> list[Job]:
         """As the contract."""
-        now = _utc(now)
-        wanted = [(job, _utc(job.not_before or now), as_json(dict(job.arguments))) for job in jobs]
+        now = in_utc(now)
+        wanted = [(job, in_utc(job.not_before or now), as_json(dict(job.arguments))) for job in jobs]
         with self._open():
             return [self._enqueue(job, due, arguments, now).job() for job, due, arguments in wanted]
 
@@ -105,7 +106,7 @@ class MemoryJobs:
         tasks: Collection[str] | None = None,
     ) -> list[Lease]:
         """As the contract."""
-        now, ends = _utc(now), _utc(now) + datetime.timedelta(seconds=seconds)
+        now, ends = in_utc(now), in_utc(now) + datetime.timedelta(seconds=seconds)
         leases: list[Lease] = []
         with self._open():
             self._take_back(now)
@@ -159,7 +160,7 @@ class MemoryJobs:
 
     def extend(self, leases: Sequence[Lease], seconds: float, now: datetime.datetime) -> list[Lease]:
         """As the contract."""
-        ends = _utc(now) + datetime.timedelta(seconds=seconds)
+        ends = in_utc(now) + datetime.timedelta(seconds=seconds)
         with self._open():
             valid = [lease for lease in leases if self._valid(lease)]
             for lease in valid:
@@ -170,9 +171,9 @@ class MemoryJobs:
 
     def end(self, endings: Sequence[Ending], now: datetime.datetime) -> list[bool]:
         """As the contract."""
-        now = _utc(now)
+        now = in_utc(now)
         checked = [
-            (ending, ending.not_before and _utc(ending.not_before), as_json(ending.result))
+            (ending, ending.not_before and in_utc(ending.not_before), as_json(ending.result))
             for ending in endings
         ]
         if any(ending.state is JobState.LEASED for ending in endings):
@@ -215,14 +216,14 @@ class MemoryJobs:
 
     def pause(self, group: str, until: datetime.datetime) -> None:
         """As the contract."""
-        until = _utc(until)
+        until = in_utc(until)
         with self._open():
             if group:
                 self._pauses[group] = max(until, self._pauses.get(group, until))
 
     def pauses(self, now: datetime.datetime) -> dict[str, datetime.datetime]:
         """As the contract."""
-        now = _utc(now)
+        now = in_utc(now)
         with self._open():
             return {group: until for group, until in self._pauses.items() if until > now}
 
@@ -267,7 +268,7 @@ class MemoryJobs:
 
     def prune(self, before: datetime.datetime) -> int:
         """As the contract."""
-        before = _utc(before)
+        before = in_utc(before)
         with self._open():
             gone = [id for id, entry in self._all.items() if entry.ended is not None and entry.ended < before]
             for id in gone:
@@ -278,9 +279,3 @@ class MemoryJobs:
         """As the contract."""
         with self._lock:
             self._closed = True
-
-
-def _utc(at: datetime.datetime) -> datetime.datetime:
-    if at.tzinfo is None:
-        raise ValueError(f"the moment {at} has no time zone")
-    return at.astimezone(datetime.UTC)

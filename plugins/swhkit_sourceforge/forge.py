@@ -142,7 +142,8 @@ class SourceforgeForge:
         page, url = client.at(base).get_text(f"/bzr/{project}", end="</html>"), f"{base}/bzr/{project}"
         if _ONE_BRANCH in page:
             yield "", url
-        for branch in [] if _ONE_BRANCH in page else _BRANCH.findall(page):
+            return
+        for branch in _BRANCH.findall(page):
             yield unquote(branch), f"{url}/{branch}"
 
 

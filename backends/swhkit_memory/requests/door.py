@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from itertools import islice
 from typing import TypeVar
 
@@ -30,6 +32,12 @@ class Door:
         """Let nobody in any more; may be called twice."""
         with self._lock:
             self._shut = True
+
+
+def count_each(words: type[StrEnum], found: Iterable[StrEnum]) -> dict[str, int]:
+    """How many of ``found`` are each of these words; all of them are there."""
+    counts = Counter(map(str, found))
+    return {str(word): counts[str(word)] for word in words}
 
 
 def part(items: Iterable[T], limit: int, offset: int = 0) -> list[T]:

@@ -15,7 +15,7 @@ from swhkit.requests.forges import (
     NewForgeRequest,
 )
 from swhkit.requests.kept import kept
-from swhkit_memory.requests.door import Door, part
+from swhkit_memory.requests.door import Door, count_each, part
 
 
 class MemoryForgeRequests:
@@ -63,11 +63,8 @@ class MemoryForgeRequests:
 
     def count_statuses(self) -> dict[str, int]:
         """As the contract."""
-        counts = dict.fromkeys(map(str, ForgeStatus), 0)
         with self._open():
-            for request in self._requests.values():
-                counts[str(request.status)] += 1
-        return counts
+            return count_each(ForgeStatus, (one.status for one in self._requests.values()))
 
     def history(self, id: int) -> list[ForgeEvent]:
         """As the contract."""

@@ -18,7 +18,7 @@ from swhkit.requests.saves import (
     SaveRequest,
     SaveStatus,
 )
-from swhkit_memory.requests.door import Door, part
+from swhkit_memory.requests.door import Door, count_each, part
 
 replace = msgspec.structs.replace
 
@@ -76,11 +76,8 @@ class MemorySaves:
 
     def count_statuses(self) -> dict[str, int]:
         """As the contract."""
-        counts = dict.fromkeys(map(str, SaveStatus), 0)
         with self._open():
-            for save in self._saves.values():
-                counts[str(save.status)] += 1
-        return counts
+            return count_each(SaveStatus, (one.status for one in self._saves.values()))
 
     def decide(
         self,

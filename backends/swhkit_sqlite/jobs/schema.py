@@ -154,4 +154,6 @@ def row_of(values: tuple[object, ...]) -> Row:
 
 def damaged(what: str) -> Corrupt:
     """What makes no sense."""
-    return Corrupt(f"the job store is damaged ({what}): restore a backup, or remove the file and ask anew")
+    return Corrupt(
+        f"the job store is damaged ({what}): restore a backup, or remove the file: what was asked for is done anew"
+    )

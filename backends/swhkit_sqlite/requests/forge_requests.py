@@ -81,11 +81,7 @@ class SqliteForgeRequests(Role):
 
     def count_statuses(self) -> dict[str, int]:
         """As the contract."""
-        with self._reading() as connection:
-            found = dict(
-                connection.execute(f"SELECT status, count(*) FROM {REQUESTS.name} GROUP BY status").fetchall()
-            )
-        return {word: found.get(word, 0) for word in map(str, ForgeStatus)}
+        return self._count_each(REQUESTS, ForgeStatus)
 
     def history(self, id: int) -> list[ForgeEvent]:
         """As the contract."""

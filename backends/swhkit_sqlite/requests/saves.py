@@ -79,11 +79,7 @@ class SqliteSaves(Bulk):
 
     def count_statuses(self) -> dict[str, int]:
         """As the contract."""
-        with self._reading() as connection:
-            found = dict(
-                connection.execute(f"SELECT status, count(*) FROM {SAVES.name} GROUP BY status").fetchall()
-            )
-        return {word: found.get(word, 0) for word in map(str, SaveStatus)}
+        return self._count_each(SAVES, SaveStatus)
 
     def decide(
         self,
@@ -119,10 +115,12 @@ class SqliteSaves(Bulk):
         if not made:
             return
         with self._writing() as connection:
+            changed = []
             for id, job in made.items():
                 save = SAVES.one(connection, "WHERE id = ?", (clipped(id),))
                 if save is not None and save.job != job:
-                    SAVES.put(connection, [SAVES.row(msgspec.structs.replace(save, job=job))])
+                    changed.append(SAVES.row(msgspec.structs.replace(save, job=job)))
+            SAVES.put(connection, changed)
 
     def set_prefix(self, prefix: Prefix) -> None:
         """As the contract."""
