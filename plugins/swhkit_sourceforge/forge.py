@@ -99,11 +99,9 @@ class SourceforgeForge:
     def _of(self, context: ForgeContext, path: str, changed: str | None) -> Iterator[Repository]:
         project, document = context.client.get_document(f"/rest/{path}", _Project)
         if not project.id or not project.shortname or project.tools is None:
-            if (
-                path.count("/") == 2
-            ):  # the page that named it may have been one of a tool (/p/engine/wiki/Home/)
-                raise NotFound(f"{context.url}/{path}: this is no project")
-            raise Unavailable(f"{context.url}/rest/{path}: the answer is no project")
+            # The page that named one within another may have been of a tool: /p/engine/wiki/Home/.
+            no_project = NotFound if path.count("/") == 2 else Unavailable
+            raise no_project(f"{context.url}/rest/{path}: the answer is no project")
         if project.private:
             return
         for tool in [tool for tool in project.tools if tool.name in _KINDS]:
@@ -135,16 +133,26 @@ class SourceforgeForge:
             return
         base = self.config.legacy.replace("{project}", project).replace("{kind}", kind)
         if kind == "cvs":
-            for root, module in _MODULE.findall(client.at(base).get_text("/")):
-                if root == project:
-                    yield module, f"rsync://a.cvs.sourceforge.net/cvsroot/{project}/{quote(module)}"
-            return
-        page, url = client.at(base).get_text(f"/bzr/{project}", end="</html>"), f"{base}/bzr/{project}"
-        if _ONE_BRANCH in page:
-            yield "", url
-            return
-        for branch in _BRANCH.findall(page):
-            yield unquote(branch), f"{url}/{branch}"
+            yield from _modules(client.at(base).get_text("/"), project)
+        else:
+            page = client.at(base).get_text(f"/bzr/{project}", end="</html>")
+            yield from _branches(page, f"{base}/bzr/{project}")
+
+
+def _modules(page: str, project: str) -> Iterator[tuple[str, str]]:
+    """The modules that the page of a CVS repository tells of."""
+    for root, module in _MODULE.findall(page):
+        if root == project:
+            yield module, f"rsync://a.cvs.sourceforge.net/cvsroot/{project}/{quote(module)}"
+
+
+def _branches(page: str, url: str) -> Iterator[tuple[str, str]]:
+    """The branches that the page of a Bazaar repository at ``url`` tells of."""
+    if _ONE_BRANCH in page:
+        yield "", url
+        return
+    for branch in _BRANCH.findall(page):
+        yield unquote(branch), f"{url}/{branch}"
 
 
 def _midnight(day: str | None) -> datetime.datetime | None:

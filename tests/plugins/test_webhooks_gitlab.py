@@ -51,7 +51,9 @@ def standard(
     return {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": signature}
 
 
-class TestGitLab(WebhookContract):
+class Contract(WebhookContract):
+    """That of GitLab's webhook, but for what is a proof."""
+
     @pytest.fixture
     def webhook(self) -> Webhook:
         return GitLab(WebhookConfig())
@@ -60,6 +62,8 @@ class TestGitLab(WebhookContract):
     def good(self) -> Delivery:
         return delivery("gitlab", levelled("push", 20), URL)
 
+
+class TestGitLab(Contract):
     @pytest.fixture
     def signed(self, good: Delivery) -> Signed:
         headers = {**good.headers, "x-gitlab-token": SECRET}
@@ -99,15 +103,7 @@ class TestGitLab(WebhookContract):
         assert webhook.delivery(elder) == "13792a34-cac6-4fda-95a8-c58e00a3954e"
 
 
-class TestSigningTokens(WebhookContract):
-    @pytest.fixture
-    def webhook(self) -> Webhook:
-        return GitLab(WebhookConfig())
-
-    @pytest.fixture
-    def good(self) -> Delivery:
-        return delivery("gitlab", levelled("push", 20), URL)
-
+class TestSigningTokens(Contract):
     @pytest.fixture
     def signed(self, good: Delivery) -> Signed:
         headers = {**good.headers, **standard(good.body)}
