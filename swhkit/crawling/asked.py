@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from swhkit import assemble
@@ -85,21 +84,15 @@ def _listed_text(desk: Desk, forge: KnownForge) -> str:
 def _loaded(desk: Desk, request: ForgeRequest, forge: KnownForge) -> str | None:
     """The URL of an origin of a forge that was visited well, if there is one among those whose turn it is."""
     cursors = _LOOKED.setdefault(desk, {})
-    for url, visit_type in _next_origins(desk, forge, cursors, request.id):
-        row = desk.requests.schedule.freshness(url, visit_type)
-        if row is not None and row.succeeded is not None:
-            cursors.pop(request.id, None)
-            return url
-    return None
-
-
-def _next_origins(
-    desk: Desk, forge: KnownForge, cursors: dict[int, str], request: int
-) -> Iterator[tuple[str, str]]:
-    page = desk.requests.schedule.listed(forge.id, after=cursors.get(request, ""), limit=_LOOK, enabled=True)
-    cursors[request] = page[-1].key if len(page) == _LOOK else ""
-    for origin in page:
-        yield origin.url, origin.visit_type
+    schedule, after = desk.requests.schedule, cursors.get(request.id, "")
+    page = schedule.listed(forge.id, after=after, limit=_LOOK, enabled=True)
+    rows = schedule.freshness_of((origin.url, origin.visit_type) for origin in page)
+    loaded = next((url for (url, _), row in rows.items() if row.succeeded is not None), None)
+    if loaded is None:
+        cursors[request.id] = page[-1].key if len(page) == _LOOK else ""
+    else:
+        cursors.pop(request.id, None)
+    return loaded
 
 
 def _move(

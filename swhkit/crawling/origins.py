@@ -137,8 +137,9 @@ class Taker:
         rows: list[Freshness] = []
         jobs: list[NewJob] = []
         with freshness.held(self.desk.archive):
+            before = schedule.freshness_of((one.seen.url, one.seen.visit_type) for one in judged)
             for one in judged:
-                known = schedule.freshness(one.seen.url, one.seen.visit_type)
+                known = before.get((one.seen.url, one.seen.visit_type))
                 row, priority = self._refreshed(one, known)
                 if priority is not None:
                     row = msgspec.structs.replace(row, due=self._due_after(row))
@@ -190,7 +191,7 @@ class Taker:
         schedule, forge = self.desk.requests.schedule, self.forge.id
         ended -= {(one.url, one.visit_type) for one in _listed(self.desk, forge, enabled=True)}
         with freshness.held(self.desk.archive):
-            rows = [row for place in ended if (row := schedule.freshness(*place)) is not None]
+            rows = schedule.freshness_of(ended).values()
             schedule.set_freshness(msgspec.structs.replace(row, every=None, due=None) for row in rows)
 
     def _ended(self, disabled: bool) -> set[tuple[str, str]]:
@@ -200,14 +201,12 @@ class Taker:
             for one in _listed(self.desk, self.forge.id):
                 urls = one.former if one.enabled else (one.url, *one.former)
                 ended.update((url, one.visit_type) for url in urls)
-        return {place for place in ended if self._is_visited(*place)}
+        rows = self.desk.requests.schedule.freshness_of(ended)
+        return {place for place, row in rows.items() if self._is_visited(row)}
 
-    def _is_visited(self, url: str, visit_type: str) -> bool:
+    def _is_visited(self, row: Freshness) -> bool:
         """Whether an origin is visited every so often on behalf of this forge."""
-        row = self.desk.requests.schedule.freshness(url, visit_type)
-        if row is None or row.forge != self.forge.id:
-            return False
-        return row.every is not None or row.due is not None
+        return row.forge == self.forge.id and (row.every is not None or row.due is not None)
 
 
 def has_changed(row: Freshness, last_update: datetime.datetime | None) -> bool:

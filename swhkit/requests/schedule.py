@@ -245,6 +245,10 @@ class Schedule(Protocol):
     def freshness(self, url: str, visit_type: str) -> Freshness | None:
         """What is known of one origin."""
 
+    def freshness_of(self, origins: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Freshness]:
+        """What is known of these origins (URL, type), by them; unknown ones are left out. They are not held together: a
+        row that is written meanwhile may be seen as it was, or as it is."""
+
     def set_freshness(self, rows: Iterable[Freshness]) -> None:
         """Keep these rows as they are, in place of those with the same URL and type, in one transaction a call. Of rows
         with the same URL and type the last counts."""

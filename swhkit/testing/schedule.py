@@ -140,8 +140,11 @@ class ScheduleContract(ListingsContract):
         found = schedule.origins()[1].due
         assert found is not None
         assert found.utcoffset() == datetime.timedelta(0)
-        for wrong in (("https://b", "hg"), ("https://b/", "git"), ("HTTPS://b", "git")):
-            assert schedule.freshness(*wrong) is None
+        wrong = (("https://b", "hg"), ("https://b/", "git"), ("HTTPS://b", "git"))
+        assert [schedule.freshness(*origin) for origin in wrong] == [None] * 3
+        known = {(row.url, row.visit_type): row for row in rows}
+        assert schedule.freshness_of(origin for origin in (*wrong, *known, *known)) == known
+        assert schedule.freshness_of([]) == schedule.freshness_of(wrong) == {}
 
     def test_the_last_row_of_an_origin_counts(self, schedule: Schedule) -> None:
         schedule.set_freshness([origin(failures=1, reason="x", due=NOON), origin("u"), origin(failures=2)])
@@ -241,6 +244,11 @@ class ScheduleContract(ListingsContract):
             found += page
             after = (page[-1].url, page[-1].visit_type)
         assert found == sorted(rows, key=lambda row: row.url)
+        asked = [
+            *((row.url, row.visit_type) for row in rows),
+            *((f"https://no{n}", "git") for n in range(5000)),
+        ]
+        assert schedule.freshness_of(asked) == {(row.url, row.visit_type): row for row in rows}
 
     @pytest.mark.parametrize("text", [text for text in ODD_TEXTS if text])
     def test_urls_of_any_kind_are_kept_as_they_are(
@@ -298,6 +306,7 @@ class ScheduleContract(ListingsContract):
             lambda: schedule.page(1, "u"),
             lambda: schedule.keep_page(1, "u", Page(etag="e", body=b"")),
             lambda: schedule.freshness("u", "git"),
+            lambda: schedule.freshness_of([]),
             lambda: schedule.set_freshness([]),
             lambda: schedule.due(NOON),
             lambda: schedule.overdue(NOON),

@@ -278,6 +278,7 @@ def ask_everything(store: SqliteRequests) -> None:
         schedule.listed(1, enabled=enabled, after="1")
     schedule.count_listed(1)
     schedule.freshness("1", "git")
+    schedule.freshness_of([("1", "git"), ("2", "git")])
     for state in (None, State.OK):
         schedule.origins(state, after=("1", "git"))
     listing = schedule.begin_listing(1, True, NOON)

@@ -212,6 +212,12 @@ class MemorySchedule:
         with self._open():
             return self._origins.get((url, visit_type))
 
+    def freshness_of(self, origins: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Freshness]:
+        """As the contract."""
+        asked = list(origins)
+        with self._open():
+            return {origin: self._origins[origin] for origin in asked if origin in self._origins}
+
     def set_freshness(self, rows: Iterable[Freshness]) -> None:
         """As the contract."""
         new = {(row.url, row.visit_type): row for row in map(kept, rows)}

@@ -9,6 +9,7 @@ from swhkit.requests.kept import kept
 from swhkit.requests.rules import overdue_at
 from swhkit.requests.schedule import Freshness, State
 from swhkit_sqlite.catalog.tables import to_microseconds
+from swhkit_sqlite.codec import groups
 from swhkit_sqlite.requests.rows import Role, Row, Table, window
 
 #: Besides the value: the moment after which it is overdue.
@@ -30,6 +31,16 @@ class Origins(Role):
     def freshness(self, url: str, visit_type: str) -> Freshness | None:
         """As the contract."""
         return self._one(FRESHNESS, "WHERE url = ? AND visit_type = ?", url, visit_type)
+
+    def freshness_of(self, origins: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Freshness]:
+        """As the contract."""
+        self._db.check_open()
+        asked = set(origins)
+        found: dict[tuple[str, str], Freshness] = {}
+        for urls in groups(url for url, _ in asked):  # for pairs SQLite would walk through the table
+            rows = self._values(FRESHNESS, f"WHERE url IN ({', '.join('?' * len(urls))})", *urls)
+            found.update({(row.url, row.visit_type): row for row in rows})
+        return {origin: row for origin, row in found.items() if origin in asked}
 
     def set_freshness(self, rows: Iterable[Freshness]) -> None:
         """As the contract."""
